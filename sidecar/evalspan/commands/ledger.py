@@ -1,0 +1,59 @@
+"""evalspan ledger."""
+
+import typer
+
+from evalspan.commands._options import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    console,
+    print_json,
+    print_table,
+    settings_of,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: [bold]evalspan ledger --json[/bold]")(ledger)
+
+
+def ledger(
+    config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False
+) -> None:
+    """Show what became of everything received and everything to be evaluated.
+
+    received = stored + duplicate + quarantined + pending, and per check
+    expected = done + skipped + error + pending. Exit code 1 if that does not hold.
+    """
+    settings = settings_of(config, data)
+    from evalspan.pipeline import read_ledger  # noqa: PLC0415 - start fast for --help
+
+    book = read_ledger(settings)
+    if as_json:
+        print_json(book.as_dict())
+    else:
+        print_table(
+            "Received = stored + duplicate + quarantined + pending",
+            ("", "received", "stored", "duplicate", "quarantined", "pending", "balanced"),
+            [
+                (x.subject, x.received, x.stored, x.duplicate, x.quarantined, x.pending, _yes(x))
+                for x in book.lines
+            ],
+        )
+        for line in book.lines:
+            for reason, count in line.reasons.items():
+                console.print(f"  quarantined {line.subject}: {count} × {reason}")
+        print_table(
+            "Expected = done + skipped + error + pending",
+            ("check", "expected", "done", "skipped", "error", "pending", "balanced"),
+            [
+                (x.check, x.expected, x.done, x.skipped, x.error, x.pending, _yes(x))
+                for x in book.checks
+            ],
+        )
+    raise typer.Exit(0 if book.balanced else 1)
+
+
+def _yes(line: object) -> str:
+    return "yes" if getattr(line, "balanced", False) else "NO"

@@ -1,0 +1,135 @@
+"""What a batch of items has in common: request, resource, scope; and what was mended."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from evalspan.decode import _json
+from evalspan.decode._batch import Request
+
+
+@dataclass(slots=True)
+class Repairs:
+    """What was mended, per row."""
+
+    notes: defaultdict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def note(self, rows: Any, what: str) -> None:  # noqa: ANN401 - numpy array of rows
+        """Remember that text of these rows was no UTF-8."""
+        self.say(rows, f"utf8:{what}")
+
+    def say(self, rows: Any, what: str) -> None:  # noqa: ANN401 - numpy array of rows
+        """Remember `what` for these rows, once."""
+        for row in rows.tolist():
+            if what not in self.notes[row]:
+                self.notes[row].append(what)
+
+    def column(self, count: int) -> Any:  # noqa: ANN401 - Arrow array
+        """Return the `repaired` column."""
+        if not self.notes:
+            return pa.nulls(count, pa.string())
+        return pa.array([";".join(self.notes.get(row, ())) or None for row in range(count)])
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The items of a record batch, flat, with the request and context that each came in.
+
+    `struct` holds the items; the numpy arrays have one element for each:
+    its request (index into `requests`), its part of that request, its digest,
+    its resource and scope (index into the texts).
+    """
+
+    struct: Any
+    requests: Sequence[Request]
+    request: Any
+    part: Any
+    digest: Any
+    resource: Any
+    scope: Any
+    resources: Sequence[tuple[str, dict[str, str], str | None]]
+    scopes: Sequence[tuple[str, str, str | None]]
+
+    def __len__(self) -> int:
+        return len(self.struct)
+
+    def keep(self, rows: Any) -> "Items":  # noqa: ANN401 - numpy array of rows
+        """Return these rows only."""
+        return Items(
+            self.struct.take(pa.array(rows)),
+            self.requests,
+            self.request[rows],
+            self.part[rows],
+            self.digest[rows],
+            self.resource[rows],
+            self.scope[rows],
+            self.resources,
+            self.scopes,
+        )
+
+    def received(self) -> Any:  # noqa: ANN401 - numpy array
+        """When each item was accepted, nanoseconds."""
+        return np.array([r.received_ns for r in self.requests], np.int64)[self.request]
+
+
+def count(arrow: Any) -> int:  # noqa: ANN401 - Arrow record batch
+    """Count the items of a decoded record batch of requests."""
+    scoped = arrow.column(0).flatten().field(1).flatten()
+    return len(scoped.field(1).flatten())
+
+
+def items(batch: Sequence[Request], arrow: Any) -> Items:  # noqa: ANN401 - Arrow record batch
+    """Flatten a record batch of requests to its items."""
+    parts = arrow.column(0)
+    of_request = _repeat(parts)
+    by_resource = parts.flatten()
+    scoped_lists = by_resource.field(1)
+    of_resource = _repeat(scoped_lists)
+    by_scope = scoped_lists.flatten()
+    lists = by_scope.field(1)
+    of_scope = _repeat(lists)
+    resource = of_resource[of_scope]
+    request = of_request[resource]
+    sizes = np.array([len(r.digests) for r in batch], np.int64)
+    first = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    base = np.array([r.first_part for r in batch], np.int64)
+    digest = np.array([d for r in batch for d in r.digests], np.uint64).view(np.int64)
+    resource_texts, resource_index = _texts(by_resource, "resource", _json.resource)
+    scope_texts, scope_index = _texts(by_scope, "scope", _json.scope)
+    return Items(
+        struct=lists.flatten(),
+        requests=batch,
+        request=request,
+        part=np.arange(len(request)) - first + base[request],
+        digest=digest,
+        resource=resource_index[resource],
+        scope=scope_index[of_scope],
+        resources=resource_texts,
+        scopes=scope_texts,
+    )
+
+
+def _repeat(lists: Any) -> Any:  # noqa: ANN401 - Arrow list array in, numpy out
+    """Return for each element the row of the list that it stands in."""
+    return np.repeat(np.arange(len(lists)), np.asarray(lists.value_lengths().fill_null(0)))
+
+
+def _texts(owners: Any, name: str, read: Any) -> tuple[list[Any], Any]:  # noqa: ANN401
+    """Read each distinct (bytes, schema URL) once; return the texts and the index of each row."""
+    seen: dict[tuple[bytes, bytes], int] = {}
+    found = owners.field(name).to_pylist()
+    schemas = owners.field("schema_url").to_pylist()
+    index = [
+        seen.setdefault((data or b"", schema or b""), len(seen))
+        for data, schema in zip(found, schemas, strict=True)
+    ]
+    return [read(*key) for key in seen], np.array(index, np.int64)
+
+
+def spread(texts: Sequence[str | None], index: Any) -> Any:  # noqa: ANN401 - Arrow array
+    """Return a text column that has `texts[i]` for each i of `index`."""
+    return pa.array(texts, pa.string()).take(pa.array(index))

@@ -1,0 +1,146 @@
+"""Run all checks over settled traces."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from evalspan import model
+from evalspan.evaluate._check import Check
+from evalspan.evaluate._choice import Choice, Chooser, Evaluated, Mask, count
+from evalspan.evaluate._frame import complete
+from evalspan.evaluate._process import Worker
+from evalspan.evaluate._run import run
+from evalspan.evaluate._scores import table
+from evalspan.evaluate._verdicts import SCHEMA
+
+
+class InlineVerdict(NamedTuple):
+    """A verdict for Annotate; nothing of it is stored."""
+
+    trace_id: str
+    span_id: str
+    check: str
+    revision: str
+    item: str
+    value: float | None
+    passed: bool | None
+    reason: str | None
+    evidence: str | None
+    error: str | None
+
+
+class Evaluator:
+    """Checks that are ready to run. Not safe for use by two threads."""
+
+    def __init__(self, checks: Sequence[Check], folder: Path, dimensions: Sequence[str]) -> None:
+        """Use `evaluate.build` to make one."""
+        self.checks = {check.name: check for check in checks}
+        self._dimensions = list(dimensions)
+        self._worker = Worker(folder, self._dimensions)
+
+    def evaluate(
+        self,
+        spans: pl.DataFrame,
+        context: pl.DataFrame | None = None,
+        *,
+        segment: int = 0,
+        evaluated_time: datetime | None = None,
+    ) -> Evaluated:
+        """Evaluate the spans of a settlement.
+
+        `context`: earlier spans of the same traces, seen by checks of shape `trace`
+        only. `segment`: where the traces settled. `evaluated_time`: now if not given.
+        """
+        new = spans.height
+        if context is not None and context.height:
+            spans = pl.concat([spans, context])
+        frame = complete(spans, self._dimensions)
+        found, counts = [], []
+        for check, choice, verdicts in self._verdicts(list(self.checks.values()), frame, new):
+            counts += count(check.name, choice, verdicts)
+            found.append(_labelled(check, verdicts))
+        scores = model.SCORES.empty()
+        if found and sum(f.height for f in found):
+            scores = table(
+                pl.concat(found),
+                frame,
+                self._dimensions,
+                segment=segment,
+                evaluated_time=evaluated_time or datetime.now(UTC),
+            )
+        return Evaluated(scores, counts)
+
+    def inline(self, frame: pl.DataFrame) -> list[InlineVerdict]:
+        """Return the verdicts of the checks marked `inline: true`, sampled ones included."""
+        checks = [check for check in self.checks.values() if check.inline]
+        frame = complete(frame, self._dimensions)
+        ids = frame.select("trace_id", "span_id").rows()
+        return [
+            InlineVerdict(ids[row][0], ids[row][1], check.name, check.revision, *answer)
+            for check, _, verdicts in self._verdicts(checks, frame, frame.height, sample=False)
+            for row, *answer in verdicts.iter_rows()
+        ]
+
+    def score(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the verdicts on a frame that has some columns of SPANS, whole, without sampling.
+
+        Columns: row (of `frame`), check, item, value, passed, reason, evidence,
+        error. A frame without trace_id is taken as one trace per row, one without
+        role as LLM calls.
+        """
+        frame = complete(frame, self._dimensions)
+        everything = self._verdicts(list(self.checks.values()), frame, frame.height, sample=False)
+        parts = [v.with_columns(check=pl.lit(check.name)) for check, _, v in everything]
+        order = ["row", "check", *list(SCHEMA)[1:]]
+        if not parts:
+            return pl.DataFrame(schema={**SCHEMA, "check": pl.String()}).select(order)
+        return pl.concat(parts).select(order)
+
+    def close(self) -> None:
+        """End the worker process, if one was started."""
+        self._worker.close()
+
+    def _verdicts(
+        self, checks: Sequence[Check], frame: pl.DataFrame, new: int, *, sample: bool = True
+    ) -> list[tuple[Check, Choice, pl.DataFrame]]:
+        chooser = Chooser(frame, new)
+        parts: dict[bytes, tuple[pl.Series, pl.DataFrame]] = {}
+        answers = []
+        for check in checks:
+            choice = chooser.choose(check, sample=sample)
+            key = choice.rows.tobytes()
+            if key not in parts:
+                parts[key] = _part(frame, choice.rows)
+            rows, part = parts[key]
+            answers.append((check, choice, self._ask(check, part, rows)))
+        return answers
+
+    def _ask(self, check: Check, part: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+        if part.is_empty():
+            return pl.DataFrame(schema=SCHEMA)
+        if check.own:
+            verdicts = self._worker.run(check, part)
+        else:
+            verdicts = run(check.shape, check.function, check.arguments, part, self._dimensions)
+        if len(rows) == part.height and rows[-1] == part.height - 1:
+            return verdicts
+        return verdicts.with_columns(row=rows.gather(verdicts["row"]))
+
+
+def _part(frame: pl.DataFrame, chosen: Mask) -> tuple[pl.Series, pl.DataFrame]:
+    rows = pl.Series("row", np.flatnonzero(chosen), pl.UInt32)
+    return rows, frame if chosen.all() else frame[rows]
+
+
+def _labelled(check: Check, verdicts: pl.DataFrame) -> pl.DataFrame:
+    return verdicts.with_columns(
+        check=pl.lit(check.name),
+        revision=pl.lit(check.revision),
+        evaluator=pl.lit("check"),
+        weight=pl.lit(1 / check.sample),
+        cost_usd=pl.lit(None, pl.Float64),
+    )

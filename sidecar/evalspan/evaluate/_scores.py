@@ -1,0 +1,70 @@
+"""Turn verdicts into rows of SCORES."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from evalspan import model
+
+_OF_SPAN = (
+    "trace_id",
+    "span_id",
+    "attempt",
+    "service_name",
+    "prompt_name",
+    pl.coalesce("prompt_version", "prompt_hash").alias("prompt_version"),
+    pl.coalesce("response_model", "request_model").alias("model"),
+    "conversation_id",
+)
+
+
+def table(
+    verdicts: pl.DataFrame,
+    frame: pl.DataFrame,
+    dimensions: Sequence[str],
+    *,
+    segment: int,
+    evaluated_time: datetime,
+) -> pa.Table:
+    """Return SCORES.
+
+    `verdicts`: row (of `frame`), check, item, revision, evaluator, value, passed,
+    reason, evidence, error, weight, cost_usd. `frame` is complete.
+    """
+    rows = verdicts["row"]
+    # Only a frame that is not of settled spans lacks the start.
+    time = pl.col("start_time").fill_null(pl.lit(evaluated_time, pl.Datetime("us", "UTC")))
+    facts = frame.select(time.alias("time"), *_OF_SPAN).select(pl.all().gather(rows))
+    full = pl.concat([verdicts, facts], how="horizontal").with_columns(
+        verdict=pl.when("passed").then(pl.lit("pass")).when(~pl.col("passed")).then(pl.lit("fail")),
+        skipped=pl.lit(None, pl.String),
+        evaluated_time=pl.lit(evaluated_time, pl.Datetime("us", "UTC")),
+        segment=pl.lit(segment, pl.Int64),
+    )
+    names = [name for name in model.SCORES.schema.names if name != "dimensions"]
+    arrow = full.select(names).to_arrow()
+    where = model.SCORES.schema.get_field_index("dimensions")
+    labels = _labels(frame, dimensions).take(pa.array(rows.to_numpy()))
+    return arrow.add_column(where, "dimensions", labels).cast(model.SCORES.schema)
+
+
+def _labels(frame: pl.DataFrame, dimensions: Sequence[str]) -> pa.MapArray:
+    """Return per row the dimensions that have a value, as a map."""
+    height, width = frame.height, len(dimensions)
+    if not width:
+        nothing = pa.array([], pa.string())
+        return pa.MapArray.from_arrays(np.zeros(height + 1, dtype=np.int32), nothing, nothing)
+    values = pl.concat([frame[name] for name in dimensions])
+    # One column after the other becomes one row after the other.
+    order = np.arange(height * width).reshape(width, height).T.ravel()
+    known = values.is_not_null().to_numpy()[order]
+    keys = pl.Series(list(dimensions)).gather(np.tile(np.arange(width), height)[known])
+    offsets = np.concatenate([[0], np.cumsum(known.reshape(height, width).sum(axis=1))])
+    return pa.MapArray.from_arrays(
+        offsets.astype(np.int32),
+        keys.to_arrow().cast(pa.string()),
+        values.gather(order[known]).to_arrow().cast(pa.string()),
+    )

@@ -1,0 +1,130 @@
+"""Spans and traces as checks see them, read out of a frame only where they are looked at."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+from evalspan.plugin import SpanView, TraceView
+
+_VALUE_FIELDS = ("string", "int", "double", "bool", "bytes")
+
+
+class _Columns:
+    """The columns of a frame as Python lists, each made when it is first asked for."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+        self._lists: dict[str, list[Any]] = {}
+        self.names = frame.columns
+
+    def cell(self, name: str, row: int) -> Any:  # noqa: ANN401 - of the column's type
+        values = self._lists.get(name)
+        if values is None:
+            if name not in self.names:
+                raise KeyError(name)
+            values = self._lists[name] = self._frame[name].to_list()
+        return values[row]
+
+
+class _Row(Mapping[str, Any]):
+    """The columns of one span."""
+
+    __slots__ = ("_columns", "_row")
+
+    def __init__(self, columns: _Columns, row: int) -> None:
+        self._columns = columns
+        self._row = row
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - of the column's type
+        return self._columns.cell(name, self._row)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns.names)
+
+    def __len__(self) -> int:
+        return len(self._columns.names)
+
+
+class _Late(Mapping[str, Any]):
+    """A mapping that is made when it is first looked at."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+        self._make = make
+        self._made: dict[str, Any] | None = None
+
+    def _all(self) -> dict[str, Any]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - as it came
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+
+def span_views(frame: pl.DataFrame, dimensions: Sequence[str]) -> list[SpanView]:
+    """Return one view per row of a complete frame."""
+    columns = _Columns(frame)
+    return [_view(_Row(columns, row), dimensions) for row in range(frame.height)]
+
+
+def _view(row: _Row, dimensions: Sequence[str]) -> SpanView:
+    return SpanView(
+        row,
+        _Late(lambda: _attributes(row)),
+        _Late(lambda: {d: row[d] for d in dimensions if row[d] is not None}),
+    )
+
+
+def _attributes(row: _Row) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in (row["promoted"] or "").split(";"):
+        column, _, key = part.partition("=")
+        if key:
+            found[key] = row[column]
+    for attribute in row["attributes"] or ():
+        found[attribute["key"]] = _value(attribute)
+    return found
+
+
+def _value(attribute: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any OTLP value
+    if attribute["nested"] is not None:
+        return _plain(AnyValue.FromString(attribute["nested"]))
+    return next((attribute[f] for f in _VALUE_FIELDS if attribute[f] is not None), None)
+
+
+def _plain(value: AnyValue) -> Any:  # noqa: ANN401 - any OTLP value
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_plain(v) for v in value.array_value.values]
+    if kind == "kvlist_value":
+        return {pair.key: _plain(pair.value) for pair in value.kvlist_value.values}
+    return getattr(value, kind) if kind else None
+
+
+def traces(frame: pl.DataFrame) -> list[list[int]]:
+    """Return the rows of each trace, in order of their start."""
+    number = frame["trace_id"].rank("dense").to_numpy()
+    start = frame["start_time"].to_physical().fill_null(0).to_numpy()
+    order = np.lexsort((start, number))
+    cuts = np.flatnonzero(np.diff(number[order])) + 1
+    return [part.tolist() for part in np.split(order, cuts)] if len(order) else []
+
+
+def trace_view(rows: Sequence[int], views: Sequence[SpanView]) -> TraceView:
+    """Return a trace of the views at `rows`."""
+    spans = tuple(views[row] for row in rows)
+    return TraceView(spans[0].trace_id, spans)

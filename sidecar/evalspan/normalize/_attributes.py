@@ -1,0 +1,115 @@
+"""The attributes of a batch of spans as one long table, grouped by key."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from evalspan.model import ATTRIBUTE
+from evalspan.normalize import _values
+
+STRING, INT, DOUBLE, BOOL, BYTES, NESTED = range(1, 7)
+_FIELDS: Final = ("string", "int", "double", "bool", "bytes", "nested")
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Attribute rows in the order of their spans.
+
+    `key` is the index into `names`, `parent` the row of the span, `kind` which
+    field holds the value (0 if none). All numpy, one element per attribute.
+    """
+
+    struct: Any
+    names: list[str]
+    key: Any
+    parent: Any
+    offsets: Any
+    kind: Any
+
+    @staticmethod
+    def of(lists: Any) -> "Attributes":  # noqa: ANN401 - Arrow list array
+        """Read a column of coded attributes."""
+        lengths = np.asarray(lists.value_lengths().fill_null(0))
+        struct = lists.flatten()
+        coded = struct.field("key")
+        kind = np.zeros(len(struct), np.int8)
+        for number, name in enumerate(_FIELDS, start=1):
+            held = struct.field(name)
+            if held.null_count < len(held):
+                kind[np.asarray(held.is_valid())] = number
+        return Attributes(
+            struct,
+            coded.dictionary.to_pylist(),
+            np.asarray(coded.indices),
+            np.repeat(np.arange(len(lists)), lengths),
+            np.concatenate([[0], np.cumsum(lengths)]),
+            kind,
+        )
+
+    @cached_property
+    def _groups(self) -> tuple[Any, Any]:
+        keys = self.key.astype(np.int16 if len(self.names) < 1 << 15 else np.int32)
+        counts = np.bincount(self.key, minlength=len(self.names))
+        return np.argsort(keys, kind="stable"), np.concatenate([[0], np.cumsum(counts)])
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
+
+    def rows(self, key: str) -> Any:  # noqa: ANN401 - numpy array
+        """Return the attribute rows that have this key, in the order of their spans."""
+        place = self._ids.get(key)
+        if place is None:
+            return np.empty(0, np.int64)
+        order, starts = self._groups
+        return order[starts[place] : starts[place + 1]]
+
+    def take(self, kind: int, rows: Any) -> Any:  # noqa: ANN401 - Arrow array
+        """Return the values of these rows, which are of this kind."""
+        return self.struct.field(_FIELDS[kind - 1]).take(pa.array(rows))
+
+    def values(self, rows: Any) -> list[Any]:  # noqa: ANN401 - numpy rows
+        """Return the values of any rows as Python values, arrays and maps decoded."""
+        out: list[Any] = [None] * len(rows)
+        kinds = self.kind[rows]
+        for kind in np.unique(kinds).tolist():
+            if kind:
+                places = np.flatnonzero(kinds == kind)
+                found = self.take(kind, rows[places]).to_pylist()
+                if kind == NESTED:
+                    found = [_values.plain(value) for value in found]
+                for place, value in zip(places.tolist(), found, strict=True):
+                    out[place] = value
+        return out
+
+    def of_spans(self, spans: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - numpy rows
+        """Yield the attributes of these spans, each as a dict; of equal keys the later wins."""
+        ranges = [np.arange(self.offsets[s], self.offsets[s + 1]) for s in spans.tolist()]
+        rows = np.concatenate(ranges) if ranges else np.empty(0, np.int64)
+        values = self.values(rows)
+        names = [self.names[key] for key in self.key[rows].tolist()]
+        at = 0
+        for found in ranges:
+            stop = at + len(found)
+            yield dict(zip(names[at:stop], values[at:stop], strict=True))
+            at = stop
+
+    def without(self, taken: Any) -> Any:  # noqa: ANN401 - numpy rows in, Arrow list array out
+        """Return the attributes that are not among `taken`, as the contract has them."""
+        kept = np.ones(len(self.key), bool)
+        kept[taken] = False
+        counts = np.bincount(self.parent[kept], minlength=len(self.offsets) - 1)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        struct = self.struct.filter(pa.array(kept))
+        arrays = [
+            struct.field(field.name).dictionary_decode()
+            if field.name == "key"
+            else struct.field(field.name)
+            for field in ATTRIBUTE
+        ]
+        held = pa.StructArray.from_arrays(arrays, fields=list(ATTRIBUTE))
+        return pa.ListArray.from_arrays(pa.array(offsets), held)

@@ -1,0 +1,232 @@
+"""Scatter attributes into columns, and remember which came through word for word."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evalspan.model import ROLES, SPANS
+from evalspan.normalize import _clean, _messages
+from evalspan.normalize._attributes import BOOL, DOUBLE, INT, NESTED, STRING, Attributes
+from evalspan.normalize._dialect import Dialect, To, base, known
+
+_LIST: Final = pa.list_(pa.string())
+# Columns that no attribute table may name but content is read from.
+SYSTEM: Final = "system_prompt"
+_JSON: Final = ("input_messages", "output_messages", "tool_definitions", SYSTEM)
+_JSON_OR_TEXT: Final = ("input_text", "output_text")
+
+
+@dataclass(slots=True)
+class Column:
+    """A column in the making: its values, the attribute row each came from (-1: none), and
+    whether the value is that attribute word for word."""  # noqa: D209, D205 - reads as one line
+
+    values: Any
+    source: Any
+    exact: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One key that fills a column, for the spans of some dialects and roles."""
+
+    key: str
+    to: To
+    spans: Any
+
+
+def columns(attributes: Attributes, dialect: Any, role: Any) -> dict[str, Column]:  # noqa: ANN401
+    """Return every column that attributes fill; `dialect` and `role` are indexes by span."""
+    rules: dict[str, list[_Rule]] = {}
+    present = set(attributes.names)
+    for place in np.unique(dialect).tolist():
+        spans = dialect == place
+        table = _table(known()[place] if place >= 0 else None)
+        for key, to in table.items():
+            if key in present:
+                rules.setdefault(to.column, []).append(_Rule(key, to, spans))
+    return {
+        column: _column(column, found, attributes, role, len(dialect))
+        for column, found in rules.items()
+    }
+
+
+def _table(dialect: Dialect | None) -> dict[str, To]:
+    """Return a dialect's keys, its own before the conventions'; none of them has only a few."""
+    own: Mapping[str, str | To] = dialect.columns if dialect else {}
+    general = base().columns if dialect else _GENERAL
+    found: dict[str, To] = {}
+    for key, to in [*own.items(), *general.items()]:
+        found.setdefault(key, to if isinstance(to, To) else To(to))
+    return found
+
+
+# What spans of any kind say in the same words.
+_GENERAL: Final = {
+    "error.type": "error_type",
+    "user.id": "user_id",
+    "enduser.id": "user_id",
+    "session.id": "conversation_id",
+}
+
+
+def _column(
+    name: str,
+    rules: Sequence[_Rule],
+    attributes: Attributes,
+    role: Any,  # noqa: ANN401 - numpy
+    count: int,
+) -> Column:
+    kind, read = _READERS.get(name) or _BY_TYPE[SPANS.schema.field(name).type]
+    source = np.full(count, -1, np.int64)
+    exact = np.zeros(count, bool)
+    converted: dict[int, Any] = {}
+    for rule in reversed(rules):
+        rows = _wanted(rule, attributes, role)
+        same = attributes.kind[rows] == kind
+        if rule.to.scale is not None:
+            same[:] = False
+        if kind == DOUBLE and same.any():
+            places = np.flatnonzero(same)
+            numbers = attributes.take(DOUBLE, rows[places])
+            same[places] = np.asarray(pc.is_finite(numbers))
+        straight = rows[same]
+        parents = attributes.parent[straight]
+        source[parents] = straight
+        exact[parents] = True
+        if len(straight) < len(rows):
+            _convert(rows[~same], read, rule.to.scale, attributes, (source, exact, converted))
+    if kind == NESTED:
+        values = _lists(source, exact, attributes, converted, count)
+    else:
+        values = (
+            attributes.take(kind, np.zeros(0, np.int64))
+            if not len(source)
+            else (attributes.struct.field(_FIELD[kind]).take(pa.array(source, mask=~exact)))
+        )
+        values = _merge(values, converted, count)
+    return Column(values, source, exact)
+
+
+_FIELD: Final = {STRING: "string", INT: "int", DOUBLE: "double", BOOL: "bool", NESTED: "nested"}
+
+
+def _wanted(rule: _Rule, attributes: Attributes, role: Any) -> Any:  # noqa: ANN401 - numpy
+    rows = attributes.rows(rule.key)
+    parents = attributes.parent[rows]
+    wanted = rule.spans[parents]
+    if len(rule.to.roles) < len(ROLES):
+        allowed = np.array([name in rule.to.roles for name in ROLES])
+        wanted = wanted & allowed[role[parents]]
+    return rows[wanted & (attributes.kind[rows] > 0)]
+
+
+def _convert(
+    rows: Any,  # noqa: ANN401 - numpy
+    read: Callable[[Any], Any],
+    scale: float | None,
+    attributes: Attributes,
+    into: tuple[Any, Any, dict[int, Any]],
+) -> None:
+    source, exact, converted = into
+    for row, raw in zip(rows.tolist(), attributes.values(rows), strict=True):
+        value = read(raw)
+        if value is not None:
+            parent = int(attributes.parent[row])
+            source[parent], exact[parent] = row, False
+            converted[parent] = value if scale is None else value * scale
+
+
+def _merge(values: Any, converted: Mapping[int, Any], count: int) -> Any:  # noqa: ANN401 - Arrow
+    if not converted:
+        return values
+    instead: list[Any] = [None] * count
+    for row, value in converted.items():
+        instead[row] = value
+    return pc.coalesce(values, pa.array(instead, values.type))
+
+
+def _lists(
+    source: Any,  # noqa: ANN401 - numpy
+    exact: Any,  # noqa: ANN401 - numpy
+    attributes: Attributes,
+    converted: Mapping[int, Any],
+    count: int,
+) -> Any:  # noqa: ANN401 - Arrow
+    """Read finish reasons: few distinct values stand on many spans."""
+    out: list[Any] = [None] * count
+    for row, value in converted.items():
+        out[row] = value
+    spans = np.flatnonzero(exact)
+    for span, raw in zip(
+        spans.tolist(),
+        attributes.take(NESTED, source[spans]).to_pylist(),
+        strict=True,
+    ):
+        found = _clean.finish_reasons(raw)
+        out[span] = found[0] if found else None
+        exact[span] = bool(found and found[1])
+    return pa.array(out, _LIST)
+
+
+def _reasons(value: Any) -> Any:  # noqa: ANN401 - attribute value
+    found = _clean.finish_reasons(value) if isinstance(value, str) else None
+    return found[0] if found else None
+
+
+def _as_json(value: Any) -> str | None:  # noqa: ANN401 - attribute value
+    return _messages.dump(value) if isinstance(value, list | dict) else _clean.word(value)
+
+
+_BY_TYPE: Final[dict[Any, tuple[int, Callable[[Any], Any]]]] = {
+    pa.string(): (STRING, _clean.word),
+    pa.int64(): (INT, _clean.whole),
+    pa.float64(): (DOUBLE, _clean.real),
+    pa.bool_(): (BOOL, _clean.flag),
+    _LIST: (NESTED, _reasons),
+}
+_READERS: Final[dict[str, tuple[int, Callable[[Any], Any]]]] = dict.fromkeys(
+    (*_JSON, *_JSON_OR_TEXT),
+    (STRING, _as_json),
+)
+
+
+def promoted(attributes: Attributes, found: Mapping[str, Column]) -> tuple[Any, Any]:
+    """Return the `promoted` and `attributes` columns of SPANS."""
+    count = len(attributes.offsets) - 1
+    taken = [column.source[column.exact] for column in found.values()]
+    left = attributes.without(np.concatenate(taken) if taken else np.empty(0, np.int64))
+    code = np.zeros(count, np.int64)
+    parts: list[tuple[str, ...]] = [()]
+    for name, column in sorted(found.items()):
+        key = np.full(count, -1, np.int64)
+        key[column.exact] = attributes.key[column.source[column.exact]]
+        code, parts = _extend(code, parts, key, name, attributes.names)
+    texts = pa.array([";".join(part) or None for part in parts], pa.string())
+    return texts.take(pa.array(code)), left
+
+
+def _extend(
+    code: Any,  # noqa: ANN401 - numpy
+    parts: list[tuple[str, ...]],
+    key: Any,  # noqa: ANN401 - numpy
+    column: str,
+    names: list[str],
+) -> tuple[Any, list[tuple[str, ...]]]:
+    """Tell the spans of each group apart by the key that filled one more column."""
+    if not (key >= 0).any():
+        return code, parts
+    keys = np.unique(key)
+    pair = code * len(keys) + np.searchsorted(keys, key)
+    groups = np.flatnonzero(np.bincount(pair, minlength=len(parts) * len(keys)))
+    renumbered = np.zeros(len(parts) * len(keys), np.int64)
+    renumbered[groups] = np.arange(len(groups))
+    longer = []
+    for group in groups.tolist():
+        before, filled = parts[group // len(keys)], int(keys[group % len(keys)])
+        longer.append(before if filled < 0 else (*before, f"{column}={names[filled]}"))
+    return renumbered[pair], longer

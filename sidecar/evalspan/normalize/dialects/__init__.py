@@ -1,0 +1,1 @@
+"""Dialects: one file each, found by its name; the file holds a `DIALECT`."""

@@ -1,0 +1,130 @@
+"""The sentences of a judgement: vetoes, and what could not be proven."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from evalspan.optimize._outcome import Comparison, Resource
+from evalspan.optimize._settings import OptimizeSettings
+
+_MOST_NAMED = 3
+
+
+def too_many_failed(total: int, failed: int, settings: OptimizeSettings) -> list[str]:
+    """Veto where too many calls failed for the rest to be the whole picture."""
+    if failed <= settings.max_failed_replays * total:
+        return []
+    return [f"{failed} of {total} replays failed, so the rest proves nothing"]
+
+
+def vetoes(checks: Sequence[Comparison], slices: Sequence[Comparison]) -> list[str]:
+    """Why the proposal is rejected; `checks` starts with the one to improve."""
+    first, *others = checks
+    head = f"improves {first.check} by {_points(first.difference)} but "
+    if first.standing != "improved":
+        head = f"{_not_improved(first)}; "
+    harms = [_falls(row) for row in others if row.standing == "worse"]
+    known = {row.check for row in others if row.standing == "worse"}
+    deepest = sorted(
+        (row for row in slices if row.standing == "worse" and row.check not in known),
+        key=lambda row: row.difference or 0.0,
+    )
+    harms += [_falls(row) for row in deepest[:_MOST_NAMED]]
+    if len(deepest) > _MOST_NAMED:
+        harms.append(f"{len(deepest) - _MOST_NAMED} more slices fall")
+    if harms:
+        return [head + harms[0], *harms[1:]]
+    return [] if first.standing == "improved" else [head.removesuffix("; ")]
+
+
+def too_dear(resources: Sequence[Resource], settings: OptimizeSettings) -> list[str]:
+    """Vetoes on cost (tokens where no price is known) and on latency."""
+    by_name = {row.name: row for row in resources}
+    cost = by_name["cost_usd"]
+    money = [cost] if cost.n else [by_name["input_tokens"], by_name["output_tokens"]]
+    before, after = (sum(getattr(row, side) or 0.0 for row in money) for side in _SIDES)
+    word = "an answer costs" if cost.n else "an answer takes tokens"
+    found = [_rise(word, before, after, settings.max_cost_increase)]
+    slow = by_name["duration_ms"]
+    found.append(
+        _rise(
+            "an answer takes time",
+            slow.before or 0.0,
+            slow.after or 0.0,
+            settings.max_latency_increase,
+        )
+    )
+    return [text for text in found if text]
+
+
+_SIDES = ("before", "after")
+
+
+def unproven(checks: Sequence[Comparison]) -> list[str]:
+    """Reservations of checks that are neither proven nor shown to be harmed."""
+    return [
+        f"{row.check}: {row.n} cases are too few to prove, needs {row.needs} more"
+        for row in checks
+        if row.standing == "unproven"
+    ]
+
+
+def unproven_slices(slices: Sequence[Comparison]) -> list[str]:
+    """One reservation per dimension: the slices that are too small, and by how much."""
+    needs: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in slices:
+        if row.standing == "unproven":
+            for name, value in row.slice.items():
+                needs[name][value] = max(row.needs, needs[name].get(value, 0))
+    return [f"{name}: too few to prove for {_listed(values)}" for name, values in needs.items()]
+
+
+def lost(checks: Sequence[Comparison], settings: OptimizeSettings) -> list[str]:
+    """Reservations of checks that can no longer decide cases which they decided before."""
+    return [
+        f"{row.check} has no verdict any more on {row.verdicts_lost} cases that it decided before"
+        for row in checks
+        if row.verdicts_lost > settings.margin * (row.n + row.verdicts_lost)
+    ]
+
+
+def _listed(needs: dict[str, int]) -> str:
+    first = sorted(needs.items())[:_MOST_NAMED]
+    text = ", ".join(f"{value} (needs {count} more)" for value, count in first)
+    more = len(needs) - len(first)
+    return f"{text} and {more} more" if more else text
+
+
+def _not_improved(row: Comparison) -> str:
+    if not row.n:
+        return f"no case has a verdict on {row.check} both before and after"
+    if row.standing == "worse":
+        return _falls(row)
+    rates = f"{row.check}: {_rate(row.before)} before, {_rate(row.after)} after, {row.n} cases"
+    if row.gains <= row.losses:
+        return f"does not improve {rates}"
+    need = f"needs about {row.needs} more" if row.needs else "more would hardly help"
+    return f"{rates} are too few to prove, {need}"
+
+
+def _falls(row: Comparison) -> str:
+    where = ", ".join(f"{name}={value}" for name, value in row.slice.items())
+    place = f" for {where}" if where else ""
+    return (
+        f"{row.check} falls{place} from {_rate(row.before)} to {_rate(row.after)} "
+        f"({row.losses} of {row.n} cases lost, {row.gains} won)"
+    )
+
+
+def _rise(what: str, before: float, after: float, limit: float) -> str:
+    if before <= 0 or after <= before * (1 + limit):
+        return ""
+    return f"{what} {after / before - 1:.0%} more than before, {limit:.0%} is allowed"
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _points(difference: float | None) -> str:
+    points = round(100 * (difference or 0.0))
+    return f"{points} point" if points == 1 else f"{points} points"

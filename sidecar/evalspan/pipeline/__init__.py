@@ -1,0 +1,91 @@
+"""The whole way, put together: the one place that knows every room.
+
+The write side takes closed segments to tables and metrics; the read side looks
+at the tables through views. Each room is handed what it needs of the others
+here; no room imports another.
+"""
+
+from typing import Any
+
+import polars as pl
+
+from evalspan import wal
+from evalspan.config import ConfigError
+from evalspan.model import SETTLED
+from evalspan.pipeline._ask import (
+    find_causes,
+    find_changes,
+    improve,
+    pass_rates,
+    read_side_of,
+    show_report,
+)
+from evalspan.pipeline._build import (
+    evaluator_of,
+    metrics_of,
+    settler_of,
+    store_of,
+    views_of,
+    write_side_of,
+)
+from evalspan.pipeline._ingest import ingest_files
+from evalspan.pipeline._ledger import Ledger, ledger
+from evalspan.pipeline._parts import run_part, supervise
+from evalspan.pipeline._plugins import plugins
+from evalspan.pipeline._read import ReadSide
+from evalspan.pipeline._settings import Settings, check_config, load_settings
+from evalspan.pipeline._write import STAGES, WriteSide
+
+__all__ = [
+    "STAGES",
+    "ConfigError",
+    "Ledger",
+    "ReadSide",
+    "Settings",
+    "WriteSide",
+    "check_config",
+    "evaluator_of",
+    "find_causes",
+    "find_changes",
+    "improve",
+    "ingest_files",
+    "inspect_log",
+    "load_settings",
+    "metrics_of",
+    "pass_rates",
+    "plugins",
+    "read_ledger",
+    "read_side_of",
+    "repair_log",
+    "run_part",
+    "settled_spans",
+    "settler_of",
+    "show_report",
+    "store_of",
+    "supervise",
+    "views_of",
+    "write_side_of",
+]
+
+
+def read_ledger(settings: Settings) -> Ledger:
+    """Return what became of everything."""
+    return ledger(settings.log_folder, store_of(settings))
+
+
+def settled_spans(settings: Settings) -> int:
+    """Return how many spans were handed to evaluation."""
+    total = pl.col("spans") - pl.when(pl.col("attempt") > 1).then(pl.col("spans")).otherwise(0)
+    late = pl.col("late_spans")
+    frame = store_of(settings).scan(SETTLED).select((total + late).sum())
+    return int(frame.collect().item() or 0)
+
+
+def inspect_log(settings: Settings) -> list[dict[str, Any]]:
+    """Return a row per segment of the log."""
+    return list(wal.inspect(settings.log_folder))
+
+
+def repair_log(settings: Settings) -> list[wal.Repair]:
+    """Move damaged bytes of the log aside."""
+    return wal.repair(settings.log_folder)

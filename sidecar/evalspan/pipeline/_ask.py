@@ -1,0 +1,166 @@
+"""The read side as the commands ask for it: plain values in, plain values out."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from evalspan import detect, optimize, report, stats
+from evalspan.config import ConfigError, parse_duration
+from evalspan.pipeline._build import store_of, views_of
+from evalspan.pipeline._optimize import Optimizing
+from evalspan.pipeline._read import ReadSide
+from evalspan.pipeline._report import flush, outbox_of, save_report
+from evalspan.pipeline._settings import BUILT_IN, Settings
+
+
+class NotFoundError(ConfigError):
+    """Nothing has this id; says what there is."""
+
+
+def read_side_of(settings: Settings, view: str) -> ReadSide:
+    """Return the read side through a view; raises ConfigError."""
+    tables = store_of(settings)
+    views = views_of(settings, tables)
+    if view not in views:
+        msg = f"there is no view {view!r}; known: {', '.join(views)}"
+        raise ConfigError(msg)
+    return ReadSide(settings, tables, views[view])
+
+
+def pass_rates(
+    settings: Settings,
+    view: str,
+    *,
+    since: str,
+    check: str | None,
+    by: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Return pass rate with its 95 % interval, mean value and n per check and dimension."""
+    for name in by:
+        if name not in settings.all_dimensions:
+            msg = f"there is no dimension {name!r}; known: {', '.join(settings.all_dimensions)}"
+            raise ConfigError(msg)
+    try:
+        start = datetime.now(UTC) - parse_duration(since)
+    except ValueError as error:
+        msg = f"--since: {error}"
+        raise ConfigError(msg) from error
+    scores = read_side_of(settings, view).view.scores(since=start)
+    if check is not None:
+        scores = scores.filter(pl.col("check") == check)
+    keys = [pl.col(BUILT_IN.get(name, name)).alias(name) for name in by]
+    passed = pl.col("verdict") == "pass"
+    rows = (
+        scores.filter(pl.col("skipped").is_null())
+        .group_by("check", "item", *keys)
+        .agg(
+            n=pl.col("verdict").count(),
+            passed=passed.sum(),
+            mean_value=pl.col("value").mean(),
+            errors=pl.col("error").count(),
+        )
+        .sort("check", "item", *by)
+        .collect()
+    )
+    return [_with_interval(row) for row in rows.iter_rows(named=True)]
+
+
+def _with_interval(row: dict[str, Any]) -> dict[str, Any]:
+    passed, n = row.pop("passed"), row["n"]
+    if not n:
+        return {**row, "pass_rate": None, "low": None, "high": None}
+    rate = stats.wilson_interval(passed, n)
+    return {**row, "pass_rate": rate.estimate, "low": rate.low, "high": rate.high}
+
+
+def find_changes(
+    settings: Settings,
+    view: str,
+    *,
+    write: bool,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what is open or was resolved, and notes where there is too little to say."""
+    side = read_side_of(settings, view)
+    now = datetime.now(UTC)
+    found = side.changes(now, write=write).current
+    order = (pl.col("state") != "open", pl.col("direction") != "regression", "effect")
+    return found.sort(order).to_dicts(), _notes(side, now)
+
+
+def _notes(side: ReadSide, now: datetime) -> list[str]:
+    notes = []
+    for check, item in side.checks(now):
+        missing = detect.need(side.verdicts(check, item, now), side.detect_settings)
+        if missing.rows or missing.history:
+            name = f"{check}/{item}" if item else check
+            history = f", {missing.history} more history" if missing.history else ""
+            notes.append(f"{name}: too little to compare: {missing.rows} more verdicts{history}")
+    return notes
+
+
+def _choose(side: ReadSide, start: str | None) -> dict[str, Any]:
+    rows = side.regressions()
+    if start is None:
+        rows = rows.filter(pl.col("state") == "open", pl.col("direction") == "regression")
+        wanted = "no regression is open; run `evalspan detect`"
+    else:
+        rows = rows.filter(pl.col("id").str.starts_with(start))
+        wanted = f"no regression has an id that starts with {start!r}; see `evalspan detect`"
+    if rows.is_empty():
+        raise NotFoundError(wanted)
+    return rows.sort("evidence_nats", descending=True, nulls_last=True).row(0, named=True)
+
+
+def find_causes(
+    settings: Settings,
+    view: str,
+    start: str | None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a regression and its causes, and keep its report."""
+    side = read_side_of(settings, view)
+    now = datetime.now(UTC)
+    regression = _choose(side, start)
+    findings = side.causes(regression, now)
+    save_report(settings, side, regression, findings, now)
+    return regression, findings.to_dicts()
+
+
+def improve(
+    settings: Settings,
+    view: str,
+    start: str | None,
+    progress: optimize.Progress,
+) -> tuple[dict[str, Any], str]:
+    """Look for a better prompt; returns the outcome and the report as text for a terminal."""
+    side = read_side_of(settings, view)
+    now = datetime.now(UTC)
+    regression = _choose(side, start)
+    findings = side.causes(regression, now)
+    optimizing = Optimizing(settings, store_of(settings), side, progress=progress)
+    done = asyncio.run(optimizing.run(regression, findings, now))
+    outcome = done.outcome.model_dump()
+    outbox = outbox_of(settings)
+    made = save_report(settings, side, regression, findings, now, outcome=outcome, outbox=outbox)
+    flush(outbox, datetime.now(UTC))
+    return outcome, str(report.render(made, "terminal"))
+
+
+def show_report(settings: Settings, start: str | None, form: str) -> str | bytes:
+    """Return a stored report in a form; the newest one without an id."""
+    stored = report.load_all(settings.reports_folder).reports
+    found = [r for r in stored if start is None or _is_of(r, start)]
+    if not found:
+        msg = f"there is no report of {start!r}" if start else "there are no reports yet"
+        raise NotFoundError(msg)
+    newest = max(found, key=lambda r: r.created_time)
+    if form == "json":
+        return newest.model_dump_json(indent=2)
+    return report.render(newest, form, settings.folder)
+
+
+def _is_of(made: report.Report, start: str) -> bool:
+    ids = [made.id, made.regression.id if made.regression else ""]
+    return any(i.startswith(start) for i in ids)

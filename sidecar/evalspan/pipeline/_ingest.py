@@ -1,0 +1,108 @@
+"""Take recorded OTLP files in, without a receiver."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from evalspan import wal
+from evalspan.pipeline._build import evaluator_of, store_of, write_side_of
+from evalspan.pipeline._settings import Settings
+
+Tell = Callable[[str, float], None]
+_IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
+_REQUESTS: Mapping[str, tuple[wal.Kind, type[Message]]] = {
+    "resourceSpans": (wal.Kind.TRACES, ExportTraceServiceRequest),
+    "resourceLogs": (wal.Kind.LOGS, ExportLogsServiceRequest),
+}
+
+
+class UnreadableError(ValueError):
+    """A line or file that is no OTLP request."""
+
+
+def ingest_files(settings: Settings, files: list[Path], tell: Tell) -> dict[str, Any]:
+    """Write the requests to the log, then take the log to its end and settle every trace.
+
+    Returns counts, and under `refused` a line for each request that could not
+    be read. Raises wal.LogLockedError where a sidecar runs on the same data.
+    """
+    done: dict[str, Any] = dict.fromkeys(("requests", "spans", "log_records", "scores"), 0)
+    done["refused"] = []
+    writer = wal.Writer(settings.log_folder, settings.wal)
+    try:
+        for number, file in enumerate(files):
+            tell(f"reading {file.name}", number / len(files) / 2)
+            for where, request in _requests(file):
+                if isinstance(request, UnreadableError):
+                    done["refused"].append(f"{where}: {request}")
+                    continue
+                writer.append(*request).result()
+                done["requests"] += 1
+    finally:
+        writer.close()
+    _take(settings, done, tell)
+    return done
+
+
+def _take(settings: Settings, done: dict[str, Any], tell: Tell) -> None:
+    evaluator = evaluator_of(settings)
+    write = write_side_of(settings, store_of(settings), evaluator)
+    try:
+        segments = write.waiting()
+        for number, segment in enumerate(segments):
+            tell("scoring", 0.5 + number / len(segments) / 2)
+            last = number == len(segments) - 1
+            step = write.step(segment, flush=last)
+            done["spans"] += step.spans
+            done["log_records"] += step.log_records
+            done["scores"] += step.scores
+        write.forget()
+    finally:
+        evaluator.close()
+
+
+def _requests(file: Path) -> Iterator[tuple[str, tuple[str, bytes] | UnreadableError]]:
+    """Yield where and what: signal and bytes, or what is wrong."""
+    content = file.read_bytes()
+    if content.lstrip()[:1] != b"{":
+        yield str(file), _binary(file, content)
+        return
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.strip():
+            yield f"{file}:{number}", _json(line)
+
+
+def _binary(file: Path, content: bytes) -> tuple[str, bytes]:
+    """Take the signal from the name: `*.logs.*` holds log records, all else traces."""
+    kind = wal.Kind.LOGS if ".logs" in file.suffixes else wal.Kind.TRACES
+    return kind, content
+
+
+def _json(line: bytes) -> tuple[str, bytes] | UnreadableError:
+    try:
+        data = json.loads(line)
+        kind, message = next(v for k, v in _REQUESTS.items() if k in data)
+        parsed = ParseDict(_with_base64_ids(data), message(), ignore_unknown_fields=True)
+    except StopIteration:
+        return UnreadableError("holds neither resourceSpans nor resourceLogs")
+    except (ValueError, ParseError) as error:
+        return UnreadableError(f"not OTLP/JSON: {error}")
+    return kind, parsed.SerializeToString()
+
+
+def _with_base64_ids(value: Any, key: str = "") -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value with hex ids as the base64 that protobuf's JSON has."""
+    if isinstance(value, dict):
+        return {k: _with_base64_ids(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_with_base64_ids(v) for v in value]
+    if key in _IDS and isinstance(value, str):
+        return base64.b64encode(bytes.fromhex(value)).decode()
+    return value

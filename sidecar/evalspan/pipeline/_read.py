@@ -1,0 +1,187 @@
+"""The read side: detect, explain, report; on a schedule or on demand."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from evalspan import detect, explain, store
+from evalspan.model import FINDINGS, REGRESSIONS, Table
+from evalspan.pipeline._settings import BUILT_IN, Settings
+from evalspan.views import View
+
+_POINTS = 60
+_RATES = {
+    "time": pl.Datetime("us", "UTC"),
+    "score": pl.Float64(),
+    "n": pl.Int64(),
+    "series": pl.String(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one look found: all current states, and those that changed since the last look."""
+
+    current: pl.DataFrame
+    changed: pl.DataFrame
+
+
+class ReadSide:
+    """Looks through one view at the tables."""
+
+    def __init__(self, settings: Settings, tables: store.Store, view: View) -> None:
+        """Read through `view`; regressions and findings are appended to `tables`."""
+        self._settings = settings
+        self._tables = tables
+        self.view = view
+
+    def checks(self, now: datetime) -> list[tuple[str, str]]:
+        """Return check and item of every stream of verdicts there is."""
+        scores = self.view.scores(since=now - self._settings.analysis.history)
+        verdicts = scores.filter(pl.col("verdict").is_not_null()).select("check", "item").unique()
+        return sorted(verdicts.collect().iter_rows())
+
+    def verdicts(self, check: str, item: str, now: datetime) -> pl.DataFrame:
+        """Return the verdicts of one check in the form that detect and explain read."""
+        scores = self.view.scores(since=now - self._settings.analysis.history, until=None)
+        frame = scores.filter(
+            pl.col("check") == check,
+            pl.col("item") == item,
+            pl.col("verdict").is_not_null(),
+        ).select(
+            "time",
+            (pl.col("verdict") == "pass").cast(pl.Float64).alias("score"),
+            "weight",
+            "trace_id",
+            "span_id",
+            pl.col("conversation_id").alias("cluster"),
+            *(pl.col(column).alias(name) for name, column in BUILT_IN.items()),
+            *self._settings.dimensions,
+        )
+        return frame.collect().sort("time", "trace_id", "span_id")
+
+    def changes(self, now: datetime, *, write: bool = True) -> Changes:
+        """Compare every stream; append the states that changed to REGRESSIONS."""
+        found = [self._states(check, item, now) for check, item in self.checks(now)]
+        current = pl.concat([self._empty(REGRESSIONS), *found], how="diagonal")
+        known = self.view.regressions().select("id", pl.col("state").alias("known")).collect()
+        joined = current.join(known, on="id", how="left")
+        changed = joined.filter(
+            pl.col("known").is_null() & (pl.col("state") == "open")
+            | pl.col("known").is_not_null() & (pl.col("known") != pl.col("state")),
+        ).drop("known")
+        if write and not changed.is_empty():
+            self._append(REGRESSIONS, changed)
+        return Changes(current, changed)
+
+    def _states(self, check: str, item: str, now: datetime) -> pl.DataFrame:
+        name = f"{check}/{item}" if item else check
+        rows = detect.detect(self.verdicts(check, item, now), self.detect_settings, name)
+        return rows.with_columns(
+            check=pl.lit(name),
+            view=pl.lit(self.view.name),
+            detected_time=pl.lit(now).cast(pl.Datetime("us", "UTC")),
+        )
+
+    @property
+    def detect_settings(self) -> detect.DetectSettings:
+        """The settings of detect, with the configured dimensions where none are set."""
+        settings = self._settings.detect
+        changes: dict[str, Any] = {}
+        if not settings.dimensions:
+            changes["dimensions"] = self._settings.all_dimensions
+        if not settings.version_dimensions:
+            changes["version_dimensions"] = ("prompt_version", "model")
+        return settings.model_copy(update=changes)
+
+    def causes(
+        self,
+        regression: Mapping[str, Any],
+        now: datetime,
+        prompts: Callable[[str], str | None] | None = None,
+        *,
+        write: bool = True,
+    ) -> pl.DataFrame:
+        """Return the causes of a regression, ranked, and append them to FINDINGS."""
+        check, _, item = regression["check"].partition("/")
+        frame = self.verdicts(check, item, now)
+        name = self._prompt_name(frame)
+        texts = prompts or (lambda version: self.prompt(version, name))
+        found = explain.explain(frame, regression, self.explain_settings, texts)
+        findings = found.with_columns(
+            regression_id=pl.lit(regression["id"]),
+            found_time=pl.lit(now).cast(pl.Datetime("us", "UTC")),
+        )
+        if write and not findings.is_empty():
+            self._append(FINDINGS, findings)
+        return findings
+
+    @property
+    def explain_settings(self) -> explain.ExplainSettings:
+        """The settings of explain, with the configured dimensions where none are set."""
+        settings = self._settings.explain
+        if settings.dimensions:
+            return settings
+        return settings.model_copy(update={"dimensions": self._settings.all_dimensions})
+
+    def prompt(self, version: str, name: str | None = None) -> str | None:
+        """Return the text of a version of a system prompt, as spans last showed it."""
+        spans = self.view.spans().filter(
+            (pl.col("prompt_version") == version) | (pl.col("prompt_hash") == version),
+            pl.col("system_prompt").is_not_null(),
+        )
+        if name is not None:
+            spans = spans.filter(pl.col("prompt_name") == name)
+        newest = spans.sort("start_time").last().select("system_prompt").collect()
+        return None if newest.is_empty() else str(newest.item())
+
+    def _prompt_name(self, frame: pl.DataFrame) -> str | None:
+        """Return the prompt that most of these verdicts are about."""
+        names = frame["prompt"].drop_nulls()
+        return None if names.is_empty() else str(names.mode().sort()[0])
+
+    def series(self, regression: Mapping[str, Any], now: datetime) -> pl.DataFrame:
+        """Return pass rates over time of everything and of the slice: time, score, n, series."""
+        check, _, item = regression["check"].partition("/")
+        frame = self.verdicts(check, item, now)
+        parts = [_rates(frame, "everything")]
+        chosen = json.loads(regression["slice"] or "{}")
+        if chosen:
+            rows = frame.filter(*(pl.col(k) == v for k, v in chosen.items()))
+            parts.append(_rates(rows, ", ".join(f"{k} = {v}" for k, v in chosen.items())))
+        return pl.concat(parts)
+
+    def regressions(self, *, only_open: bool = False) -> pl.DataFrame:
+        """Return the newest state of each regression, the newest first."""
+        frame = self.view.regressions().collect().sort("detected_time", descending=True)
+        return frame.filter(pl.col("state") == "open") if only_open else frame
+
+    def _append(self, table: Table, rows: pl.DataFrame) -> None:
+        columns = [
+            pl.col(n) if n in rows.columns else pl.lit(None).alias(n) for n in table.schema.names
+        ]
+        frame = rows.select(columns).to_arrow()
+        self._tables.append(table, pa.table(frame).cast(table.schema))
+
+    @staticmethod
+    def _empty(table: Table) -> pl.DataFrame:
+        return pl.DataFrame(pl.from_arrow(table.empty()))
+
+
+def _rates(frame: pl.DataFrame, label: str) -> pl.DataFrame:
+    """Return about `_POINTS` pass rates between the first and the last verdict."""
+    if frame.is_empty():
+        return pl.DataFrame(schema=_RATES)
+    first, last = frame["time"][0], frame["time"][-1]
+    step: timedelta = max((last - first) / _POINTS, timedelta(seconds=1))
+    return (
+        frame.group_by_dynamic("time", every=step, start_by="datapoint")
+        .agg(score=pl.col("score").mean(), n=pl.len().cast(pl.Int64))
+        .with_columns(series=pl.lit(label))
+        .select(list(_RATES))
+    )

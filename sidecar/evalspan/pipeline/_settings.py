@@ -1,0 +1,224 @@
+"""The config as a whole: one key for each room, each key's settings in the room's door."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from evalspan import config, model
+from evalspan.config import ConfigError, Dimension, Duration, Strict
+from evalspan.detect import DetectSettings
+from evalspan.evaluate import ChecklistSettings, CheckSettings, ModelPrice
+from evalspan.explain import ExplainSettings
+from evalspan.llm import LLMSettings
+from evalspan.metrics import MetricsSettings
+from evalspan.optimize import OptimizeSettings
+from evalspan.receive import ReceiveSettings
+from evalspan.report import ReportSettings
+from evalspan.settle import SettleSettings
+from evalspan.store import StoreSettings
+from evalspan.views import PROD, ViewSettings
+from evalspan.wal import WalSettings
+
+DEFAULT_FILE = Path("evalspan.yaml")
+# Always there: name → column of SCORES by which a score can be split without any setting.
+BUILT_IN = {
+    "service": "service_name",
+    "prompt": "prompt_name",
+    "prompt_version": "prompt_version",
+    "model": "model",
+}
+
+
+class AnalysisSettings(Strict):
+    """When the read side looks, and through which views."""
+
+    every: Duration = Field(
+        default=timedelta(minutes=1),
+        gt=timedelta(0),
+        description="How often scores are looked at for changes.",
+    )
+    history: Duration = Field(
+        default=timedelta(days=30),
+        gt=timedelta(0),
+        description="How far back it looks.",
+    )
+    views: tuple[str, ...] = Field(
+        default=(PROD,),
+        description="Views that are watched.",
+    )
+
+
+class Settings(Strict):
+    """evalspan: everything has a default; an empty file is a valid config."""
+
+    data: Path = Field(
+        default=Path("evalspan-data"),
+        description="Folder for the log, the tables and the reports; relative to where the "
+        "command runs.",
+    )
+    receive: ReceiveSettings = Field(
+        default_factory=ReceiveSettings,
+        description="How spans come in.",
+    )
+    wal: WalSettings = Field(
+        default_factory=WalSettings,
+        description="The write-ahead log.",
+    )
+    store: StoreSettings = Field(
+        default_factory=StoreSettings,
+        description="The tables.",
+    )
+    settle: SettleSettings = Field(
+        default_factory=SettleSettings,
+        description="When a trace is complete.",
+    )
+    dimensions: dict[str, Dimension] = Field(
+        default_factory=dict,
+        description="Properties by which scores are split, beside service, prompt, "
+        "prompt_version and model.",
+    )
+    checks: dict[str, CheckSettings] = Field(
+        default_factory=dict,
+        description="Deterministic questions, by name.",
+    )
+    checklists: dict[str, ChecklistSettings] = Field(
+        default_factory=dict,
+        description="Yes/no questions that a judge answers, by name.",
+    )
+    prices: dict[str, ModelPrice] = Field(
+        default_factory=dict,
+        description="Model → your own price, before the public price list.",
+    )
+    llm: LLMSettings = Field(
+        default_factory=LLMSettings,
+        description="The model API that judges and rewriting ask.",
+    )
+    metrics: MetricsSettings = Field(
+        default_factory=MetricsSettings,
+        description="The page that Prometheus scrapes.",
+    )
+    views: dict[str, ViewSettings] = Field(
+        default_factory=dict,
+        description="Named readings of the tables.",
+    )
+    analysis: AnalysisSettings = Field(
+        default_factory=AnalysisSettings,
+        description="When scores are looked at.",
+    )
+    detect: DetectSettings = Field(
+        default_factory=DetectSettings,
+        description="What counts as a change.",
+    )
+    explain: ExplainSettings = Field(
+        default_factory=ExplainSettings,
+        description="How causes are looked for.",
+    )
+    optimize: OptimizeSettings = Field(
+        default_factory=OptimizeSettings,
+        description="How a better prompt is looked for and proven.",
+    )
+    report: ReportSettings = Field(
+        default_factory=ReportSettings,
+        description="Where reports go.",
+    )
+    _file: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for name, dimension in self.dimensions.items():
+            _check_dimension(name, dimension)
+        both = set(self.checks) & set(self.checklists)
+        if both:
+            msg = f"{min(both)!r} names a check and a checklist; a name is one of them"
+            raise ValueError(msg)
+        needed = self.settle.idle + self.settle.max_age
+        if self.wal.tick_for < needed:
+            msg = (
+                f"wal.tick_for ({self.wal.tick_for}) must be at least settle.idle + "
+                f"settle.max_age ({needed}), or the last traces would wait for the next one"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the config file: where user modules and schemas are looked for."""
+        return self._file.parent if self._file else Path.cwd()
+
+    @property
+    def all_dimensions(self) -> tuple[str, ...]:
+        """Names of the built-in dimensions and of the configured ones."""
+        return (*BUILT_IN, *(name for name in self.dimensions if name not in BUILT_IN))
+
+    @property
+    def log_folder(self) -> Path:
+        """Where the write-ahead log stands."""
+        return self.data / "wal"
+
+    @property
+    def tables_folder(self) -> Path:
+        """Where the tables stand."""
+        return self.data / "tables"
+
+    @property
+    def reports_folder(self) -> Path:
+        """Where the reports stand."""
+        return self.data / "reports"
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the processes leave word for each other."""
+        return self.data / "run"
+
+
+def _check_dimension(name: str, dimension: Dimension) -> None:
+    if (dimension.attribute is None) == (dimension.column is None):
+        msg = f"dimensions.{name}: set attribute or column, one of them"
+        raise ValueError(msg)
+    columns = model.SPANS.schema.names
+    if dimension.column is not None and dimension.column not in columns:
+        msg = f"dimensions.{name}.column: SPANS has no column {dimension.column!r}"
+        raise ValueError(msg)
+    if name in BUILT_IN:
+        msg = f"dimensions.{name}: this dimension is always there; choose another name"
+        raise ValueError(msg)
+    if name in columns:
+        msg = f"dimensions.{name}: SPANS has a column of this name; choose another name"
+        raise ValueError(msg)
+
+
+def load_settings(file: Path | None = None, *, data: Path | None = None) -> Settings:
+    """Read the config; without a file ./evalspan.yaml, and without that the defaults.
+
+    `data` is used instead of the folder in the config. Raises ConfigError.
+    """
+    if file is None and DEFAULT_FILE.exists():
+        file = DEFAULT_FILE
+    settings = config.load(file, Settings) if file else Settings()
+    if data is not None:
+        settings = settings.model_copy(update={"data": data})
+    settings._file = file.resolve() if file else None  # noqa: SLF001 - our own class
+    return settings
+
+
+def check_config(file: Path) -> list[str]:
+    """Check a config as far as it goes without running it; returns notes. Raises ConfigError."""
+    settings = load_settings(file)
+    from evalspan.pipeline._build import evaluator_of, views_of  # noqa: PLC0415 - a cycle else
+
+    evaluator_of(settings)
+    known = views_of(settings, None)
+    for name in settings.analysis.views:
+        if name not in known:
+            msg = f"{file}: analysis.views: there is no view {name!r}; known: {', '.join(known)}"
+            raise ConfigError(msg)
+    return _notes(settings)
+
+
+def _notes(settings: Settings) -> list[str]:
+    notes = []
+    if not settings.checks and not settings.checklists:
+        notes.append("note: no checks are configured; only the GenAI client metrics will show")
+    return notes

@@ -1,0 +1,251 @@
+"""The write side: closed segments in, committed tables and counted metrics out.
+
+A plain loop over segments in order. What it does with a segment depends only on
+the segments before it, so that replaying them after a crash gives the same
+rows, and commits that were made are skipped.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evalspan import decode, evaluate, normalize, settle, store, wal
+from evalspan.metrics import Metrics
+from evalspan.model import EVENTS, LEDGER, QUARANTINE, SCORES, SETTLED, SPANS, Table
+
+# The way of a segment, in order; a test compares it with the doors of the rooms.
+STAGES = ("receive", "wal", "decode", "normalize", "store", "settle", "evaluate", "metrics")
+
+Count = tuple[str, str, str, int]
+# How long before a restart a trace may have settled to continue the count of its attempts.
+_REMEMBERED = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one segment."""
+
+    segment: int
+    spans: int
+    log_records: int
+    scores: int
+    settled: int
+
+
+class WriteSide:
+    """Turns closed segments into rows, in order, each exactly once."""
+
+    def __init__(  # noqa: PLR0913 - one argument a room
+        self,
+        log_folder: Path,
+        tables: store.Store,
+        settler: Callable[[pa.Table | None], settle.Settler],
+        evaluator: evaluate.Evaluator,
+        *,
+        dimensions: Sequence[str],
+        cost_usd: Callable[[pl.DataFrame], pl.Series],
+        duplicate_window: timedelta,
+        metrics: Metrics | None = None,
+        observe: Callable[[str], Any] | None = None,
+    ) -> None:
+        """Wire the rooms and remember what the tables hold from before the log."""
+        self._log_folder = log_folder
+        self._tables = tables
+        self._evaluator = evaluator
+        self._dimensions = dimensions
+        self._cost_usd = cost_usd
+        self._window = duplicate_window
+        self._metrics = metrics
+        self._observe = observe or _unobserved
+        self._seen_spans = store.Duplicates(("trace_id", "span_id"), duplicate_window)
+        self._seen_events = store.Duplicates(
+            ("trace_id", "span_id", "time", "name", "index"),
+            duplicate_window,
+        )
+        self._next = 0
+        self._settler = settler(self._recover())
+
+    def _recover(self) -> pa.Table | None:
+        """Remember the rows from before the first segment that is here; return SETTLED of then."""
+        first = next(iter(wal.segments(self._log_folder)), None)
+        if first is None or not self._tables.committed(LEDGER, first.log_id):
+            return None
+        for table, seen in ((SPANS, self._seen_spans), (EVENTS, self._seen_events)):
+            self._remember(table, seen, first.number)
+        settled = self._tables.scan(SETTLED).filter(pl.col("segment") < first.number)
+        newest = pl.col("settled_time").max() - _REMEMBERED
+        rows = settled.filter(pl.col("settled_time") >= newest).collect()
+        return rows.select(SETTLED.schema.names).to_arrow().cast(SETTLED.schema)
+
+    def _remember(self, table: Table, seen: store.Duplicates, below: int) -> None:
+        columns = [*table.key, "received_time"]
+        rows = self._tables.scan(table).filter(pl.col("segment") < below)
+        newest = rows.select(pl.col("received_time").max()).collect().item()
+        if newest is None:
+            return
+        recent = rows.filter(pl.col("received_time") >= newest - self._window)
+        seen.remember(recent.select(columns).collect(), newest)
+
+    def waiting(self) -> list[wal.Segment]:
+        """Return the closed segments that this process has not gone through."""
+        return [s for s in wal.segments(self._log_folder) if s.number >= self._next]
+
+    def step(self, segment: wal.Segment, *, flush: bool = False) -> Done:
+        """Take one segment to its end; `flush` settles every trace with it."""
+        closed = wal.close_time(segment)
+        now = datetime.fromtimestamp(closed / 1e9, UTC)
+        app, number = segment.log_id, segment.number
+        with self._observe("decode"):
+            decoded = decode.decode(list(wal.read(segment)), number)
+        with self._observe("normalize"):
+            rows = normalize.normalize(decoded)
+        with self._observe("store"):
+            spans = _new(rows.spans, self._seen_spans, now)
+            events = _new(rows.events, self._seen_events, now)
+            for table, part in ((QUARANTINE, decoded.quarantine), (SPANS, spans), (EVENTS, events)):
+                if part.num_rows:
+                    self._tables.commit(table, part, app, number)
+        with self._observe("settle"):
+            settlement = self._settler.push(spans, events, closed // 1000, number)
+            if flush:
+                settlement = _both(settlement, self._settler.flush(closed // 1000, number))
+        with self._observe("evaluate"):
+            evaluated = self._evaluator.evaluate(
+                settlement.spans,
+                settlement.context,
+                segment=number,
+            )
+        with self._observe("commit"):
+            for table, part in ((SETTLED, settlement.settled), (SCORES, evaluated.scores)):
+                if part.num_rows:
+                    self._tables.commit(table, part, app, number)
+            counts = [*_counts(decoded, rows, spans, events), *evaluated.counts]
+            fresh = self._account(app, number, now, counts)
+        if fresh and self._metrics is not None:
+            with self._observe("metrics"):
+                self._count(counts, settlement, evaluated)
+        self._next = number + 1
+        return Done(
+            number,
+            spans.num_rows,
+            _log_records(events),
+            evaluated.scores.num_rows,
+            settlement.settled.num_rows,
+        )
+
+    def forget(self) -> int:
+        """Delete the segments that no pending trace needs; returns how many."""
+        oldest = self._settler.oldest_segment
+        below = self._next if oldest is None else min(oldest, self._next)
+        return wal.remove(self._log_folder, below)
+
+    @property
+    def pending_spans(self) -> int:
+        """Spans of traces that have not settled."""
+        return self._settler.waiting
+
+    def _account(self, app: str, segment: int, now: datetime, counts: Sequence[Count]) -> bool:
+        rows = [
+            {
+                "segment": segment,
+                "time": now,
+                "subject": subject,
+                "outcome": outcome,
+                "reason": reason,
+                "count": count,
+            }
+            for subject, outcome, reason, count in counts
+            if count
+        ]
+        if not rows:
+            return True
+        table = pa.Table.from_pylist(rows, schema=LEDGER.schema)
+        return self._tables.commit(LEDGER, table, app, segment)
+
+    def _count(
+        self,
+        counts: Sequence[Count],
+        settlement: settle.Settlement,
+        evaluated: evaluate.Evaluated,
+    ) -> None:
+        assert self._metrics is not None  # noqa: S101 - the caller looked
+        for subject, outcome, reason, count in counts:
+            name, labels = _metric(subject, outcome, reason)
+            self._metrics.count(name, labels, count)
+        frame = settlement.spans
+        self._metrics.count_calls(frame, self._cost_usd(frame))
+        scores = pl.DataFrame(evaluated.scores)
+        self._metrics.count_scores(widen(scores, self._dimensions))
+        for reason, count in pl.DataFrame(settlement.settled)["reason"].value_counts().iter_rows():
+            self._metrics.count("evalspan_traces_settled", {"reason": reason}, count)
+
+
+def widen(scores: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
+    """Return scores with a text column for each dimension."""
+    names = [n for n in dimensions if n not in scores.columns]
+    return scores.with_columns(pl.col("dimensions").map.get(n).alias(n) for n in names)
+
+
+def _new(table: pa.Table, seen: store.Duplicates, now: datetime) -> pa.Table:
+    """Return the rows that did not come before."""
+    repeated = seen.mark(pl.DataFrame(table.select([*seen.ids, "content"])), now)
+    return table.filter((~repeated).to_arrow()) if repeated.any() else table
+
+
+def _counts(
+    decoded: decode.Decoded,
+    rows: normalize.Normalized,
+    spans: pa.Table,
+    events: pa.Table,
+) -> list[Count]:
+    logs, new_logs = _log_records(rows.events), _log_records(events)
+    counts: list[Count] = [
+        ("spans", "received", "", decoded.received_spans),
+        ("spans", "stored", "", spans.num_rows),
+        ("spans", "duplicate", "", rows.spans.num_rows - spans.num_rows),
+        ("log_records", "received", "", decoded.received_log_records),
+        ("log_records", "stored", "", new_logs),
+        ("log_records", "duplicate", "", logs - new_logs),
+    ]
+    bad = pl.DataFrame(decoded.quarantine.select(["signal", "reason"]))
+    for signal, reason, count in bad.group_by("signal", "reason").len().iter_rows():
+        subject = "spans" if signal == "traces" else "log_records"
+        counts.append((subject, "quarantined", reason, count))
+    return counts
+
+
+def _both(first: settle.Settlement, second: settle.Settlement) -> settle.Settlement:
+    return settle.Settlement(
+        pl.concat([first.spans, second.spans]),
+        pl.concat([first.context, second.context]),
+        pa.concat_tables([first.settled, second.settled]),
+        first.unused_log_records + second.unused_log_records,
+    )
+
+
+def _log_records(events: pa.Table) -> int:
+    return pc.sum(pc.equal(events.column("source"), "log")).as_py() or 0
+
+
+def _metric(subject: str, outcome: str, reason: str) -> tuple[str, Mapping[str, str]]:
+    if subject.startswith("check:"):
+        labels = {"check": subject.removeprefix("check:"), "outcome": outcome, "reason": reason}
+        return "evalspan_evaluations", labels
+    return f"evalspan_{subject}", {"outcome": outcome}
+
+
+class _unobserved:  # noqa: N801 - used as a context manager
+    def __init__(self, _stage: str) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass

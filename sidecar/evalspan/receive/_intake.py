@@ -1,0 +1,146 @@
+"""Reading one request and answering it: nothing is decoded here, nothing is swallowed.
+
+The methods are registered as client-streaming ones, which on the wire are the same as unary
+ones with one message. So a call is seen before its message is read: memory is reserved first,
+and a message that the transport refuses (too large, not decompressible) is counted.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Never, cast
+
+import grpc
+from grpc.aio import EOF, ServicerContext
+
+from evalspan.receive._budget import Budget, BusyError
+from evalspan.receive._counters import Counters
+from evalspan.receive._retry import retry_trailer
+from evalspan.receive._settings import ReceiveSettings
+
+Work = Callable[[bytes], Awaitable[bytes]]
+Context = ServicerContext[Any, Any]
+Code = grpc.StatusCode
+
+
+class RefusedError(Exception):
+    """A request that gets no OK: the status for the sender and the reason for the counter."""
+
+    def __init__(self, code: Code, reason: str, message: str, *, retry: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.retry = retry
+
+
+class Intake:
+    """What all methods share: the budget, the counters, the way of saying no."""
+
+    def __init__(self, settings: ReceiveSettings, counters: Counters) -> None:
+        self.settings = settings
+        self.counters = counters
+        self.stopping = False
+        self._tasks: set[asyncio.Task[bytes | RefusedError]] = set()
+        self._budget = Budget(settings.max_in_flight_mib * 2**20, counters)
+        self._unfinished = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until nothing is worked on and every answer is sent."""
+        await self._idle.wait()
+
+    async def answer(self, signal: str, context: Context, work: Work) -> bytes:
+        """Read the request, do `work` on it, and turn whatever goes wrong into a status.
+
+        Every call is counted once: by its reading where that fails, else by its work, which
+        goes on when the sender has gone away.
+        """
+        self.counters.requests[signal] += 1
+        self._enter()
+        self._unfinished += 1
+        context.add_done_callback(self._answered)  # type: ignore[arg-type] # the stub has a class where a function is meant
+        try:
+            message = await self._read(context)
+        except asyncio.CancelledError:
+            self.counters.rejected[signal, "cancelled"] += 1
+            self._leave()
+            raise
+        except Exception as error:  # noqa: BLE001 - becomes a status
+            refused = self._refuse(signal, error)
+            self._leave()
+            return await self._abort(context, refused)
+        task = asyncio.ensure_future(self._work(signal, message, work))
+        self._tasks.add(task)  # the event loop itself does not hold on to tasks
+        task.add_done_callback(self._tasks.discard)
+        result = await asyncio.shield(task)
+        return result if isinstance(result, bytes) else await self._abort(context, result)
+
+    async def _read(self, context: Context) -> bytes:
+        """The one message of the call, with as many bytes of the budget as it has."""
+        settings = self.settings
+        if self.stopping:
+            raise RefusedError(Code.UNAVAILABLE, "stopping", "evalspan: shutting down")
+        reserved = settings.max_message_mib * 2**20
+        try:
+            await self._budget.reserve(reserved, settings.busy_wait.total_seconds())
+        except BusyError as error:
+            message = "evalspan: too many requests at once (receive.max_in_flight_mib)"
+            raise RefusedError(Code.RESOURCE_EXHAUSTED, "busy", message, retry=True) from error
+        kept = 0
+        try:
+            async with asyncio.timeout(settings.read_timeout.total_seconds()):
+                message = await context.read()
+            if message is EOF:  # the status is already sent unless the sender sent nothing
+                text = "evalspan: no readable message came"
+                raise RefusedError(Code.INVALID_ARGUMENT, "unreadable", text)
+            kept = len(message)
+        except TimeoutError as error:
+            text = "evalspan: the request did not come whole in time (receive.read_timeout)"
+            raise RefusedError(Code.UNAVAILABLE, "slow_sender", text) from error
+        finally:
+            self._budget.release(reserved - kept)
+        return cast("bytes", message)
+
+    async def _work(self, signal: str, message: bytes, work: Work) -> bytes | RefusedError:
+        try:
+            return await work(message)
+        except Exception as error:  # noqa: BLE001 - becomes a status
+            return self._refuse(signal, error)
+        finally:
+            self._budget.release(len(message))
+            self._leave()
+
+    def _refuse(self, signal: str, error: Exception) -> RefusedError:
+        """UNAVAILABLE for the unexpected: a sender takes gRPC's own UNKNOWN for permanent."""
+        if not isinstance(error, RefusedError):
+            # no more than the name: the text of an error may quote the request
+            text = f"evalspan: unexpected {type(error).__name__}"
+            error = RefusedError(Code.UNAVAILABLE, "error", text)
+        self.counters.rejected[signal, error.reason] += 1
+        return error
+
+    async def _abort(self, context: Context, refused: RefusedError) -> Never:
+        trailer: tuple[tuple[str, bytes], ...] = ()
+        if refused.retry:
+            delay = self.settings.retry_after
+            trailer = retry_trailer(refused.code, refused.message, delay)
+        await context.abort(refused.code, refused.message, trailer)
+
+    def _enter(self) -> None:
+        self.counters.in_flight_requests += 1
+        self._unfinished += 1
+        self._idle.clear()
+
+    def _leave(self) -> None:
+        self.counters.in_flight_requests -= 1
+        self._finished()
+
+    def _answered(self, _: Context) -> None:
+        """Called by gRPC when a call is over; its work may still go on."""
+        self._finished()
+
+    def _finished(self) -> None:
+        self._unfinished -= 1
+        if not self._unfinished:
+            self._idle.set()

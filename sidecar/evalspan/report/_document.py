@@ -1,0 +1,214 @@
+"""The JSON document of a report. The models are its schema: `schema.json` is made of them."""
+
+import json
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class Exemplar(_Part):
+    """A trace that shows it."""
+
+    trace_id: str = Field(pattern="^[0-9a-f]{32}$")
+    span_id: str | None = Field(default=None, pattern="^[0-9a-f]{16}$")
+
+
+class Rates(_Part):
+    """Pass rates before and after, 0 to 1, with the 95% interval of the difference."""
+
+    before: float | None = None
+    after: float | None = None
+    before_n: int | None = None
+    after_n: int | None = None
+    effect: float | None = None
+    effect_low: float | None = None
+    effect_high: float | None = None
+
+
+class Regression(_Part):
+    """What was detected. `slice` {} is everything; amounts are parts of a pass rate."""
+
+    id: str
+    kind: str
+    direction: str
+    state: str
+    slice: dict[str, str]
+    version_dimension: str | None
+    old: str | None
+    new: str | None
+    opened_time: datetime | None
+    change_time: datetime | None
+    change_low: datetime | None
+    change_high: datetime | None
+    rates: Rates
+    mix_amount: float | None
+    mix_low: float | None
+    mix_high: float | None
+    evidence_nats: float | None
+    reason: str
+    exemplars: tuple[Exemplar, ...]
+
+
+class Finding(_Part):
+    """One cause. `share` of the drop: 1 is all of it."""
+
+    rank: int
+    kind: str
+    slice: dict[str, str]
+    title: str
+    share: float | None
+    share_low: float | None
+    share_high: float | None
+    rates: Rates
+    exemplars: tuple[Exemplar, ...]
+    prompt_diff: str | None
+    countermeasure: str | None
+
+
+class Comparison(_Part):
+    """One check before and after on the same cases; `slice` {} is all of them."""
+
+    check: str
+    slice: dict[str, str] = {}
+    n: int
+    before: float | None
+    after: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    losses: int
+    gains: int
+    standing: str
+    needs: int = 0
+
+
+class Resource(_Part):
+    """Mean of what an answer takes: tokens, US dollars, milliseconds."""
+
+    name: str
+    before: float | None
+    after: float | None
+    n: int
+
+
+class CaseChange(_Part):
+    """A case that got better or worse, with excerpts."""
+
+    case_id: str
+    trace_id: str
+    checks: tuple[str, ...]
+    reason: str
+    input: str
+    before: str
+    after: str
+
+
+class Judgement(_Part):
+    """The guard's reasons and figures for one proposal."""
+
+    part: Literal["search", "holdout"]
+    verdict: str
+    reasons: tuple[str, ...]
+    reservations: tuple[str, ...]
+    checks: tuple[Comparison, ...]
+    slices: tuple[Comparison, ...]
+    resources: tuple[Resource, ...]
+    failed_replays: int
+
+
+class Proposal(_Part):
+    """A proposed prompt as a diff, with what became of it."""
+
+    variant: str
+    mutator: str
+    rationale: str
+    diff: str
+    reason: str | None = None
+    judgement: Judgement | None
+
+
+class Optimization(_Part):
+    """The search for a better prompt. `accepted` is null unless one was proven."""
+
+    experiment: str
+    verdict: str
+    summary: str
+    created_time: datetime
+    accepted: Proposal | None
+    rejected: tuple[Proposal, ...]
+    better: tuple[CaseChange, ...]
+    worse: tuple[CaseChange, ...]
+    search_cases: int
+    holdout_cases: int
+    rounds: int
+    proposals: int
+    replays: int
+    errors: tuple[str, ...]
+    spent_input_tokens: int
+    spent_output_tokens: int
+    spent_cost_usd: float | None
+
+
+class Point(_Part):
+    """Pass rate of `n` verdicts in the time from `time` to the next point."""
+
+    time: datetime
+    score: float | None
+    n: int
+
+
+class Series(_Part):
+    """Pass rates over time of one slice."""
+
+    label: str
+    points: tuple[Point, ...]
+
+
+class Link(_Part):
+    """A place to look further."""
+
+    title: str
+    url: str
+
+
+class Report(_Part):
+    """A report: what got worse, why, and what was tried against it.
+
+    `id` is stable: the same regression, opened at the same time, has the same
+    id however often it is reported. Texts are as they came from traces: whoever
+    shows them escapes them.
+    """
+
+    schema_version: Literal[1] = 1
+    id: str = Field(pattern="^[0-9a-f]{16}$")
+    created_time: datetime
+    kinds: tuple[Literal["regression", "root_cause", "optimization"], ...]
+    view: str
+    check: str
+    slice: dict[str, str]
+    state: str
+    title: str
+    summary: str
+    regression: Regression | None
+    findings: tuple[Finding, ...]
+    optimization: Optimization | None
+    series: tuple[Series, ...]
+    links: tuple[Link, ...]
+    revisions: dict[str, str]
+    trace_url: str | None = None
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a report."""
+    schema = Report.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def schema_text() -> str:
+    """Return the text of `schema.json`."""
+    return json.dumps(json_schema(), indent=2, sort_keys=True) + "\n"

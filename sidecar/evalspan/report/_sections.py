@@ -1,0 +1,212 @@
+"""The parts of a page about a regression and its causes."""
+
+from collections.abc import Sequence
+from functools import partial
+from urllib.parse import quote
+
+from evalspan.report._charts import both, legend, rates_over_time, shares
+from evalspan.report._diff import inline, side_by_side
+from evalspan.report._document import Exemplar, Finding, Rates, Report
+from evalspan.report._markup import Markup, el, join
+from evalspan.report._words import day, interval, moment, percent, points, where
+
+
+def head(report: Report) -> Markup:
+    """Title, state and the summary."""
+    badges = [badge(report.state)]
+    if report.regression:
+        badges.append(badge(report.regression.direction.replace("_", " ")))
+    place = where(report.slice).removeprefix(" for ") or "all traffic"
+    facts = [f"check {report.check}", place, *([f"view {report.view}"] if report.view else [])]
+    return el(
+        "header",
+        el("p", *badges, el("span", " · ".join(facts), class_="muted")),
+        el("h1", report.title),
+        el("p", report.summary, class_="summary"),
+    )
+
+
+def badge(word: str) -> Markup:
+    """Return a word with the colour that it stands for."""
+    kind = _BADGES.get(word, "")
+    return el("span", word, class_=f"badge {kind}".strip())
+
+
+_BADGES = {
+    "open": "bad",
+    "regression": "bad",
+    "rejected": "bad",
+    "worse": "bad",
+    "accepted": "good",
+    "resolved": "good",
+    "improvement": "good",
+    "improved": "good",
+    "not worse": "good",
+    "accepted with reservations": "unsure",
+    "unproven": "unsure",
+    "no proof": "unsure",
+}
+
+
+def numbers(report: Report) -> Markup | None:
+    """Return the figures that matter, as tiles."""
+    found = report.regression
+    if found is None:
+        return None
+    rates = found.rates
+    tiles = [
+        _tile("before", percent(rates.before), _count(rates.before_n)),
+        _tile("after", percent(rates.after), _count(rates.after_n)),
+        _tile("difference, points", points(rates.effect), _bounds(rates)),
+        _tile("since", day(found.change_time), _since(report)),
+    ]
+    if found.old or found.new:
+        name = (found.version_dimension or "version").replace("_", " ")
+        tiles.append(_tile(name, found.new or "", f"before: {found.old}"))
+    if found.mix_amount is not None:
+        mix = interval(found.mix_low, found.mix_high)
+        tiles.append(_tile("change of mix, points", points(found.mix_amount), mix))
+    return el("section", *tiles, class_="tiles")
+
+
+def _tile(name: str, value: str, note: str) -> Markup:
+    return el(
+        "div",
+        el("span", name, class_="muted"),
+        el("strong", value),
+        el("span", note, class_="muted"),
+        class_="tile",
+    )
+
+
+def _count(n: int | None) -> str:
+    return "" if n is None else f"{n:,} verdicts"
+
+
+def _bounds(rates: Rates) -> str:
+    bounds = interval(rates.effect_low, rates.effect_high)
+    return f"95% interval {bounds}" if bounds else ""
+
+
+def _since(report: Report) -> str:
+    found = report.regression
+    if found is None or found.change_time is None:
+        return ""
+    clock = f"{found.change_time:%H:%M} UTC"
+    if found.change_low is None or found.change_high is None:
+        return clock
+    return f"{clock}; from {moment(found.change_low)} to {moment(found.change_high)}"
+
+
+def chart(report: Report) -> Markup | None:
+    """Pass rates over time, if the report has them."""
+    series = [each for each in report.series if each.points]
+    if not series:
+        return None
+    change = report.regression.change_time if report.regression else None
+    draw = partial(_rates, series=series, change=change, check=report.check)
+    words = "Pass rate over time; the bars say how many verdicts stand behind a point."
+    return el("section", el("h2", "Over time"), legend(series), both(draw, words))
+
+
+def _rates(width: int, **what: object) -> Markup:
+    return rates_over_time(width=width, **what)  # type: ignore[arg-type]
+
+
+def causes(report: Report) -> Markup | None:
+    """Return the findings, best first."""
+    if not report.findings:
+        return None
+    known = [each for each in report.findings if each.share is not None]
+    picture = (
+        both(partial(_shares, findings=known), "Share of the drop with its 95% interval.")
+        if known
+        else None
+    )
+    cards = [_cause(each, report) for each in report.findings]
+    return el("section", el("h2", "Why"), picture, *cards)
+
+
+def _shares(width: int, findings: Sequence[Finding]) -> Markup:
+    return shares(findings, width)
+
+
+def _cause(finding: Finding, report: Report) -> Markup:
+    rates = finding.rates
+    facts = []
+    if finding.share is not None:
+        bounds = interval_of_shares(finding)
+        facts.append(f"explains {percent(finding.share)} of the drop{bounds}")
+    if rates.before is not None or rates.after is not None:
+        facts.append(
+            f"{percent(rates.before)} → {percent(rates.after)} "
+            f"({_count(rates.before_n) or 'n unknown'} before, "
+            f"{_count(rates.after_n) or 'n unknown'} after)"
+        )
+    todo = finding.countermeasure
+    return el(
+        "article",
+        el("h3", f"{finding.rank}. {finding.title}"),
+        el("p", "; ".join(facts), class_="muted"),
+        el("p", el("strong", "What to do: "), todo) if todo else None,
+        traces(finding.exemplars, report.trace_url),
+        diffs(finding.prompt_diff, "Prompt, old against new") if finding.prompt_diff else None,
+    )
+
+
+def interval_of_shares(finding: Finding) -> str:
+    """` (95% interval 80% to 100%)`, or nothing."""
+    if finding.share_low is None or finding.share_high is None:
+        return ""
+    return f" (95% interval {percent(finding.share_low)} to {percent(finding.share_high)})"
+
+
+def traces(exemplars: Sequence[Exemplar], trace_url: str | None) -> Markup | None:
+    """Return example traces, as links where an address is known."""
+    if not exemplars:
+        return None
+    items = [el("li", trace(each.trace_id, trace_url)) for each in exemplars[:10]]
+    return el("div", el("span", "Example traces", class_="muted"), el("ul", *items, class_="ids"))
+
+
+def trace(trace_id: str, trace_url: str | None) -> Markup:
+    """Return one trace id, as a link where an address is known."""
+    words = el("code", trace_id)
+    if trace_url is None or not trace_id:
+        return words
+    return el("a", words, href=trace_url.replace("{trace_id}", quote(trace_id, safe="")))
+
+
+def diffs(diff: str, words: str) -> Markup:
+    """Return a diff inline, and side by side one click away."""
+    return join(
+        (
+            el("details", el("summary", words), inline(diff), open=""),
+            el("details", el("summary", "Side by side"), side_by_side(diff), class_="wide"),
+        )
+    )
+
+
+def facts(report: Report) -> Markup:
+    """Where the figures come from, and where to look further."""
+    rows = [("report", report.id), ("created", moment(report.created_time))]
+    rows += [("regression", report.regression.id)] if report.regression else []
+    rows += [(f"revision of {check}", value) for check, value in report.revisions.items()]
+    links = [el("a", each.title, href=each.url) for each in report.links if web(each.url)]
+    links += [
+        el("a", "JSON", href=f"{report.id}.json"),
+        el("a", "Markdown", href=f"{report.id}.md"),
+    ]
+    found = report.regression.exemplars if report.regression else ()
+    return el(
+        "section",
+        el("h2", "Where to look"),
+        traces(found, report.trace_url),
+        el("p", *(join((each, " ")) for each in links), class_="links"),
+        el("dl", *(join((el("dt", name), el("dd", el("code", value)))) for name, value in rows)),
+    )
+
+
+def web(url: str) -> bool:
+    """Whether an address may become a link: http and https only, never a script."""
+    return url.startswith(("https://", "http://"))

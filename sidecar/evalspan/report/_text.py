@@ -1,0 +1,48 @@
+"""Make hostile text visible: control characters, direction marks, endless lines."""
+
+import unicodedata
+
+_JOINERS = {"\u200c", "\u200d"}  # they shape letters and emoji, and turn nothing around
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_CONTROL_PICTURES = 0x2400
+_DELETE = 0x7F
+
+
+def cut(text: str, most: int) -> str:
+    """Cut a text at `most` characters and say how many are gone."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most]} … [{len(text) - most:,} characters more]"
+
+
+def visible(text: str, *, most_characters: int = 20_000, most_in_line: int = 2_000) -> str:
+    """Return the text with nothing in it that acts: keeps line breaks and tabs only.
+
+    Escape sequences, direction marks and invisible characters become signs that
+    can be seen; lines and texts that are too long are cut with a marker.
+    """
+    lines = cut(text, most_characters).replace("\r\n", "\n").split("\n")
+    return "\n".join(cut(_shown(line), most_in_line) for line in lines)
+
+
+def one_line(text: str, most: int = 300) -> str:
+    """Return the text as one line, for places where a second line could be taken for another."""
+    flat = cut(text, most).replace("\r\n", "\n").replace("\n", " ⏎ ").replace("\t", " ")
+    return _shown(flat)
+
+
+def _shown(line: str) -> str:
+    if line.isascii() and line.isprintable():
+        return line
+    return "".join(map(_sign, line))
+
+
+def _sign(character: str) -> str:
+    if character == "\t" or character in _JOINERS:
+        return character
+    if unicodedata.category(character) not in _HIDDEN:
+        return character
+    code = ord(character)
+    if code < ord(" "):
+        return chr(_CONTROL_PICTURES + code)
+    return "␡" if code == _DELETE else f"[U+{code:04X}]"

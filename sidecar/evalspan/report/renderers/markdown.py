@@ -1,0 +1,65 @@
+"""A report as Markdown, for a pull request or a chat."""
+
+from evalspan.report._document import Comparison, Finding, Optimization, Proposal, Report
+from evalspan.report._markdown import fence, text
+from evalspan.report._words import interval, moment, percent, points
+
+_MOST_REJECTED = 10
+
+
+def markdown(report: Report) -> str:
+    """Return the report as Markdown; texts of traces are escaped, diffs stand in fences."""
+    found = report.regression
+    parts = [f"# {text(report.title)}", text(report.summary, 4000)]
+    if found:
+        since = f"since {moment(found.change_time)}" if found.change_time else ""
+        parts.append(text(f"{found.direction}, {report.state} {since}"))
+    parts += [_cause(each) for each in report.findings]
+    if report.optimization:
+        parts += _trial(report.optimization)
+    if found and found.exemplars:
+        parts.append("\n".join(f"- `{each.trace_id}`" for each in found.exemplars[:10]))
+    parts.append(f"Report {report.id}, {text(moment(report.created_time))}")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _cause(finding: Finding) -> str:
+    lines = [f"## {finding.rank}\\. {text(finding.title)}"]
+    if finding.share is not None:
+        lines.append(text(f"Explains {percent(finding.share)} of the drop."))
+    lines += [f"What to do: {text(finding.countermeasure)}"] if finding.countermeasure else []
+    lines += ["\n".join(f"- `{each.trace_id}`" for each in finding.exemplars[:5])]
+    lines += [fence(finding.prompt_diff)] if finding.prompt_diff else []
+    return "\n\n".join(line for line in lines if line)
+
+
+def _trial(found: Optimization) -> list[str]:
+    best = found.accepted or next((each for each in found.rejected if each.judgement), None)
+    parts = [f"## Prompt change: {text(found.verdict)}", text(found.summary)]
+    parts += [fence(found.accepted.diff)] if found.accepted else []
+    if best and best.judgement:
+        parts += [f"- Reservation: {text(each)}" for each in best.judgement.reservations]
+        parts.append(_table(best.judgement.checks))
+    return parts + [_rejected(each) for each in found.rejected[:_MOST_REJECTED]]
+
+
+def _table(rows: tuple[Comparison, ...]) -> str:
+    names = ("check", "before", "after", "points", "95% interval", "cases", "")
+    head = f"| {' | '.join(names)} |\n{'|---' * len(names)}|"
+    cells = [
+        (
+            row.check,
+            percent(row.before),
+            percent(row.after),
+            points(row.difference),
+            interval(row.low, row.high),
+            str(row.n),
+            row.standing,
+        )
+        for row in rows
+    ]
+    return "\n".join([head, *(f"| {' | '.join(map(text, each))} |" for each in cells)])
+
+
+def _rejected(proposal: Proposal) -> str:
+    return f"- Rejected {proposal.variant}: {text(proposal.reason or '')}"

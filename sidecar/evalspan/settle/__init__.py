@@ -1,0 +1,251 @@
+"""Settle: wait until a trace is complete, then hand it over as a whole.
+
+In: SPANS and EVENTS of one segment after the other, and the time each segment
+was closed. Out: the spans of the traces that settled, and SETTLED.
+
+What comes out depends on the sequence of pushes and on nothing else: "now" is
+the time at which the segment was closed, so replaying the segments gives the
+same settlements. A trace settles when none of its spans arrived for `idle`, or
+when its first one arrived `max_age` ago. On the way out
+
+- content that came as log records fills the empty columns of its span,
+- prompt name and version, conversation, user and the configured dimensions come
+  down from the spans above (see `_dimensions`),
+- of the LLM spans that report one call, one counts (see `_duplicates`); reports in
+  different traces are recognised only if both traces settle at the same push.
+
+Spans that come after their trace settled make a new attempt: `spans` holds the
+late ones, `context` the earlier ones of the same traces as far as they are still
+kept (`max_age` long, at most `max_kept_spans`), for questions about the trace as
+a whole. Log records that come after their span settled fill nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from pydantic import Field
+
+from evalspan import model
+from evalspan.config import ConfigError, Dimension, Duration, Strict
+from evalspan.settle._content import Messages, Records, fill
+from evalspan.settle._dimensions import inherit
+from evalspan.settle._duplicates import counts
+from evalspan.settle._lineage import Lineage, Rows, lineage
+from evalspan.settle._memory import Memory
+from evalspan.settle._waiting import Ripe, Waiting
+
+__all__ = ["Messages", "SettleSettings", "Settlement", "Settler"]
+
+_ADDED: Final = ("attempt", "counts", "root")
+
+
+class SettleSettings(Strict):
+    """When a trace is taken as complete."""
+
+    idle: Duration = Field(
+        default=timedelta(seconds=10),
+        description="A trace settles when none of its spans arrived for this long.",
+    )
+    max_age: Duration = Field(
+        default=timedelta(minutes=5),
+        description="A trace settles this long after its first span arrived, whatever still "
+        "arrives. Settled spans are kept as long, as context for late ones.",
+    )
+    max_spans: int = Field(
+        default=200_000,
+        ge=1,
+        description="Most spans that wait; beyond it the oldest traces settle at once.",
+    )
+    max_kept_spans: int = Field(
+        default=50_000,
+        ge=0,
+        description="Most settled spans that are kept as context for late ones.",
+    )
+    max_remembered_traces: int = Field(
+        default=100_000,
+        ge=1,
+        description="Most settled traces whose attempt number is remembered.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What settled at one push.
+
+    `spans`: all columns of SPANS, a String column per dimension, `attempt`
+    (Int32), `counts` (False for the LLM span that another one stands for) and
+    `root` (True at the one root of each trace, which may stand in `context`).
+    `context`: earlier spans of the same traces, same columns; they were evaluated
+    before. `settled`: SETTLED. `unused_log_records`: records with a span id that
+    waited for `max_age` and filled nothing.
+    """
+
+    spans: pl.DataFrame
+    context: pl.DataFrame
+    settled: pa.Table
+    unused_log_records: int
+
+
+class Settler:
+    """Holds what has not settled yet. Not safe for use by two threads."""
+
+    def __init__(
+        self,
+        settings: SettleSettings,
+        dimensions: Mapping[str, Dimension],
+        messages: Messages,
+        earlier: pa.Table | None = None,
+    ) -> None:
+        """Start with nothing waiting.
+
+        `messages` turns EVENTS into columns of SPANS, see `_content.fill`.
+        `earlier` is SETTLED as written so far, so that a late span after a restart
+        continues the count of attempts. Raises ConfigError for a dimension that has
+        the name of a column.
+        """
+        if taken := {*model.SPANS.schema.names, *_ADDED} & set(dimensions):
+            msg = f"dimensions: {min(taken)!r} is a column of the spans already; take another name"
+            raise ConfigError(msg)
+        self._settings = settings
+        self._dimensions = dict(dimensions)
+        self._messages = messages
+        self._waiting = Waiting()
+        self._records = Records()
+        self._memory = Memory(settings.max_remembered_traces, settings.max_kept_spans)
+        self._now_us = 0
+        if earlier is not None:
+            rows = pl.DataFrame(pl.from_arrow(earlier.select(["trace_id", "attempt"])))
+            for trace_id, attempt in rows.sort("attempt").iter_rows():
+                self._memory.note(trace_id, attempt)
+
+    def push(
+        self, spans: pa.Table, events: pa.Table, closed_time_us: int, segment: int
+    ) -> Settlement:
+        """Take a segment's SPANS and EVENTS; return what has settled when it was closed.
+
+        `closed_time_us`: UTC microseconds. Pushes come in the order of segments; an
+        empty one lets time pass. Duplicates (same ids, same content) are gone already.
+        """
+        idle_us, max_age_us = _microseconds(self._settings)
+        self._now_us = max(self._now_us, closed_time_us)
+        self._waiting.add(pl.DataFrame(pl.from_arrow(spans)))
+        self._records.add(pl.DataFrame(pl.from_arrow(events)))
+        self._memory.expire(self._now_us - max_age_us)
+        ripe = self._waiting.ripe(self._now_us, idle_us, max_age_us, self._settings.max_spans)
+        return self._settle(ripe, segment, self._now_us - idle_us - max_age_us)
+
+    def flush(self, closed_time_us: int, segment: int) -> Settlement:
+        """Settle everything that waits, with reason `shutdown`."""
+        self._now_us = max(self._now_us, closed_time_us)
+        return self._settle(self._waiting.everything(), segment, None)
+
+    @property
+    def waiting(self) -> int:
+        """Spans whose trace has not settled yet."""
+        return len(self._waiting)
+
+    @property
+    def oldest_segment(self) -> int | None:
+        """First segment to push again after a restart to get to the same state; None if none."""
+        found = (self._waiting.oldest_segment, self._memory.oldest_segment)
+        return min((s for s in found if s is not None), default=None)
+
+    def _settle(self, ripe: list[Ripe], segment: int, expire_us: int | None) -> Settlement:
+        spans = self._waiting.take(ripe)
+        if spans is None:
+            gone = self._records.expire(expire_us) if expire_us is not None else 0
+            return Settlement(self._empty(), self._empty(), model.SETTLED.empty(), gone)
+        records = self._records.take([t.trace_id for t in ripe])
+        gone = self._records.expire(expire_us) if expire_us is not None else 0
+        spans = fill(spans, records, self._messages)
+        attempts = {t.trace_id: self._memory.attempt(t.trace_id) + 1 for t in ripe}
+        context = self._memory.earlier([t for t, n in attempts.items() if n > 1])
+        done, tree = self._finish(spans, context, attempts)
+        new, old = done.head(spans.height), done.slice(spans.height)
+        settled = _settled(ripe, attempts, done, tree.trace, spans.height)
+        for trace_id, attempt in attempts.items():
+            self._memory.note(trace_id, attempt)
+        self._memory.keep(new, self._now_us)
+        return Settlement(new, old, _stamp(settled, self._now_us, segment), gone)
+
+    def _finish(
+        self, spans: pl.DataFrame, context: pl.DataFrame | None, attempts: dict[str, int]
+    ) -> tuple[pl.DataFrame, Lineage]:
+        """Add dimensions, attempt, counts and root; the rows of `context` come last."""
+        if context is not None:
+            known = context.select(*model.SPANS.schema.names, pl.col("counts").alias("counted"))
+            spans = pl.concat([spans.with_columns(counted=pl.lit(None, pl.Boolean)), known])
+        tree = lineage(spans)
+        done = inherit(spans, tree, self._dimensions).select(
+            *model.SPANS.schema.names,
+            *self._dimensions,
+            self._attempt(attempts),
+            pl.Series("counts", counts(spans, tree)),
+            pl.Series("root", tree.is_root),
+        )
+        return done, tree
+
+    @staticmethod
+    def _attempt(attempts: dict[str, int]) -> pl.Expr:
+        later = {trace_id: number for trace_id, number in attempts.items() if number > 1}
+        if not later:
+            return pl.lit(1, pl.Int32).alias("attempt")
+        numbers = pl.col("trace_id").replace_strict(later, default=1, return_dtype=pl.Int32)
+        return numbers.alias("attempt")
+
+    def _empty(self) -> pl.DataFrame:
+        spans = pl.DataFrame(pl.from_arrow(model.SPANS.empty()))
+        return spans.with_columns(
+            *(pl.lit(None, pl.String).alias(name) for name in self._dimensions),
+            attempt=pl.lit(None, pl.Int32),
+            counts=pl.lit(None, pl.Boolean),
+            root=pl.lit(None, pl.Boolean),
+        )
+
+
+def _microseconds(settings: SettleSettings) -> tuple[int, int]:
+    one = timedelta(microseconds=1)
+    return settings.idle // one, settings.max_age // one
+
+
+def _settled(
+    ripe: list[Ripe], attempts: dict[str, int], done: pl.DataFrame, trace: Rows, new: int
+) -> pl.DataFrame:
+    """Return trace_id, attempt, reason, spans, late_spans, duplicates of each settled trace."""
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(trace), prepend=-1))
+    counted = pl.DataFrame(
+        {
+            "trace_id": done["trace_id"].gather(first),
+            "spans": np.bincount(trace),
+            "new": np.bincount(trace[:new], minlength=len(first)),
+        }
+    )
+    doubles = done.select("trace_id", "span_id").filter(~done["counts"]).group_by("trace_id").all()
+    rows = pl.DataFrame(
+        {
+            "trace_id": [t.trace_id for t in ripe],
+            "attempt": pl.Series([attempts[t.trace_id] for t in ripe], dtype=pl.Int32),
+            "reason": [t.reason for t in ripe],
+        }
+    )
+    return (
+        rows.join(counted, on="trace_id", how="left", maintain_order="left")
+        .join(doubles, on="trace_id", how="left", maintain_order="left")
+        .with_columns(
+            late_spans=pl.when(pl.col("attempt") > 1).then("new").otherwise(0),
+            duplicates=pl.col("span_id").fill_null([]),
+        )
+    )
+
+
+def _stamp(settled: pl.DataFrame, now_us: int, segment: int) -> pa.Table:
+    stamped = settled.with_columns(
+        settled_time=pl.lit(now_us).cast(pl.Datetime("us", "UTC")),
+        segment=pl.lit(segment, pl.Int64),
+    )
+    return stamped.select(model.SETTLED.schema.names).to_arrow().cast(model.SETTLED.schema)

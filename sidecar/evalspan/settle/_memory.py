@@ -1,0 +1,66 @@
+"""What is remembered of settled traces, for spans that come late."""
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+
+import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    settled_us: int
+    spans: pl.DataFrame
+
+
+class Memory:
+    """How often each trace was settled, and for a while its spans. Bounded in both.
+
+    Not safe for use by two threads.
+    """
+
+    def __init__(self, max_traces: int, max_spans: int) -> None:
+        """Remember at most so many traces, and the spans of the latest of them."""
+        self._max_traces = max_traces
+        self._max_spans = max_spans
+        self._attempts: dict[str, int] = {}
+        self._batches: deque[_Batch] = deque()
+        self._spans = 0
+
+    def attempt(self, trace_id: str) -> int:
+        """Return how often the trace was settled; 0 if never, or no longer remembered."""
+        return self._attempts.get(trace_id, 0)
+
+    def note(self, trace_id: str, attempt: int) -> None:
+        """Remember the number of the latest attempt; the longest unheard-of are forgotten."""
+        self._attempts.pop(trace_id, None)
+        self._attempts[trace_id] = attempt
+        for oldest in list(islice(self._attempts, max(0, len(self._attempts) - self._max_traces))):
+            del self._attempts[oldest]
+
+    def keep(self, spans: pl.DataFrame, settled_us: int) -> None:
+        """Keep the evaluated spans of a settlement."""
+        self._batches.append(_Batch(settled_us, spans))
+        self._spans += spans.height
+        while self._spans > self._max_spans and self._batches:
+            self._spans -= self._batches.popleft().spans.height
+
+    def expire(self, before_us: int) -> None:
+        """Let go of spans that settled before."""
+        while self._batches and self._batches[0].settled_us < before_us:
+            self._spans -= self._batches.popleft().spans.height
+
+    def earlier(self, trace_ids: list[str]) -> pl.DataFrame | None:
+        """Return the kept spans of these traces; None if there are none."""
+        if not trace_ids:
+            return None
+        wanted = pl.Series(trace_ids, dtype=pl.String).implode()
+        parts = [b.spans.filter(pl.col("trace_id").is_in(wanted)) for b in self._batches]
+        parts = [part for part in parts if part.height]
+        return pl.concat(parts) if parts else None
+
+    @property
+    def oldest_segment(self) -> int | None:
+        """Return the lowest segment of a kept span; None if none is kept."""
+        lowest = [b.spans["segment"].min() for b in self._batches]
+        return min((int(s) for s in lowest if isinstance(s, int)), default=None)

@@ -1,0 +1,12 @@
+"""Real servers, and the dashboard's code, for the tests in this folder."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "stack"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "grafana"))
+
+from stack_fixtures import module_stack, pytest_runtest_makereport, stack
+
+__all__ = ["module_stack", "pytest_runtest_makereport", "stack"]

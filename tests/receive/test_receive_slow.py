@@ -1,0 +1,125 @@
+"""Senders that take their time, and more senders than there is memory for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from typing import Any
+
+import grpc
+
+from evalspan.receive._budget import Budget, BusyError
+from evalspan.receive._counters import Counters
+from evalspan.receive._intake import Intake
+from evalspan.receive._settings import ReceiveSettings
+
+Start = Callable[..., Any]
+Until = Callable[[Callable[[], bool]], Any]
+Code = grpc.StatusCode
+EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+
+async def never() -> AsyncIterator[bytes]:
+    await asyncio.Event().wait()
+    yield b""
+
+
+async def test_a_sender_that_sends_nothing_gives_its_place_back(start: Start) -> None:
+    receiver = await start(read_timeout="100ms", max_message_mib=1, max_in_flight_mib=1)
+    async with grpc.aio.insecure_channel(receiver.address) as channel:
+        silent = channel.stream_unary(EXPORT)(never())
+        assert await silent.code() is Code.UNAVAILABLE
+    assert await receiver.call("trace", b"x") == b""
+    assert receiver.counters.snapshot()["rejected"] == {"traces": {"slow_sender": 1}}
+
+
+async def test_a_sender_that_hangs_up_gives_its_place_back(start: Start, until: Until) -> None:
+    receiver = await start(max_message_mib=1, max_in_flight_mib=1)
+    async with grpc.aio.insecure_channel(receiver.address) as channel:
+        silent = channel.stream_unary(EXPORT)(never())
+        await until(lambda: receiver.counters.in_flight_bytes == 2**20)
+        silent.cancel()
+        await until(lambda: receiver.counters.in_flight_requests == 0)
+    assert await receiver.call("trace", b"x") == b""
+    rejected = receiver.counters.snapshot()["rejected"]["traces"]
+    assert sum(rejected.values()) == 1
+
+
+async def test_beyond_the_memory_senders_wait_and_are_then_told_to_retry(
+    start: Start, until: Until
+) -> None:
+    on_disk: Future[int] = Future()
+    receiver = await start(
+        append=lambda *_: on_disk, max_message_mib=1, max_in_flight_mib=1, busy_wait="200ms"
+    )
+    first = asyncio.ensure_future(receiver.call("trace", b"x"))
+    await until(lambda: bool(receiver.stored))
+    refusal = await receiver.refusal("trace", b"y")
+    assert refusal.code() is Code.RESOURCE_EXHAUSTED
+    assert "max_in_flight_mib" in (refusal.details() or "")
+    assert "grpc-status-details-bin" in dict(refusal.trailing_metadata() or ())
+    on_disk.set_result(1)
+    assert await first == b""
+    assert receiver.counters.snapshot()["rejected"] == {"traces": {"busy": 1}}
+
+
+async def test_the_budget_is_first_come_first_served_and_never_overdrawn() -> None:
+    counters = Counters()
+    budget = Budget(10, counters)
+    order: list[int] = []
+
+    async def take(name: int, size: int) -> None:
+        await budget.reserve(size, 10)
+        order.append(name)
+        assert counters.in_flight_bytes <= 10
+        await asyncio.sleep(0)
+        budget.release(size)
+
+    sizes = [6, 6, 1, 10, 3, 3, 3, 1]
+    await asyncio.gather(*(take(name, size) for name, size in enumerate(sizes)))
+    assert order == list(range(len(sizes)))
+    assert counters.in_flight_bytes == 0
+
+
+async def test_who_gives_up_waiting_takes_nothing_with_him() -> None:
+    counters = Counters()
+    budget = Budget(10, counters)
+    await budget.reserve(10, 1)
+    waiting = [asyncio.ensure_future(budget.reserve(10, 0.01)) for _ in range(3)]
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [BusyError] * 3
+    cancelled = asyncio.ensure_future(budget.reserve(4, 10))
+    await asyncio.sleep(0)
+    budget.release(10)  # it is its turn in the moment in which it is cancelled
+    cancelled.cancel()
+    await asyncio.wait({cancelled})
+    assert counters.in_flight_bytes == 0
+    await budget.reserve(10, 0.01)
+
+
+class SlowNetwork:
+    """A call whose answer has not left yet when its method returns."""
+
+    def __init__(self) -> None:
+        self.sent: list[Callable[[object], None]] = []
+
+    def add_done_callback(self, callback: Callable[[object], None]) -> None:
+        self.sent.append(callback)
+
+    async def read(self) -> bytes:
+        return b"x"
+
+
+async def test_the_end_waits_for_answers_to_leave() -> None:
+    intake = Intake(ReceiveSettings(), Counters())
+    call: Any = SlowNetwork()
+
+    async def work(_: bytes) -> bytes:
+        return b"done"
+
+    assert await intake.answer("traces", call, work) == b"done"
+    idle = asyncio.ensure_future(intake.idle())
+    await asyncio.sleep(0.05)
+    assert not idle.done()
+    call.sent[0](call)
+    async with asyncio.timeout(10):
+        await idle

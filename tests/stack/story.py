@@ -1,0 +1,78 @@
+"""The world of the story: every server real, an instrumented app, a prompt that breaks globex."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from listeners import Webhook
+from processes import ROOT, Process
+from servers import Loki, Prometheus, Stack
+
+from evalspan.demo import CONFIG, PROMPT_VERSIONS, SCHEMA, RunSummary, spawn_app
+from evalspan.testing import SpanSink
+
+COLLECTOR_CONFIG = ROOT / "collector-config" / "collector.yaml"
+RULES = sorted((ROOT / "grafana" / "rules").glob("*.yaml"))
+BROKEN_CUSTOMER = "globex"
+BROKEN_CHECK = "json_schema"
+
+
+@dataclass(frozen=True)
+class World:
+    """What runs, and what the app says it did, per prompt version."""
+
+    collector: Process
+    sidecar: Process
+    backend: SpanSink
+    prometheus: Prometheus
+    loki: Loki
+    webhook: Webhook
+    runs: Mapping[str, RunSummary]
+
+    @property
+    def spans_sent(self) -> int:
+        """Spans that the app has exported in all."""
+        return sum(run.spans_sent for run in self.runs.values())
+
+
+def sidecar_config(loki: Loki, model_server: str) -> str:
+    """Return the demo's own config, with this test's addresses and a look every two seconds."""
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    config["data"] = "$data"
+    config["receive"] = {"listen": "127.0.0.1:$otlp"}
+    config["metrics"] = {"listen": "127.0.0.1:$http"}
+    config["report"] = {"otlp": {"endpoint": f"{loki.url()}/otlp", "protocol": "http"}}
+    config["llm"] = {"base_url": model_server, "api_key_env": "EVALSPAN_STAND_IN_KEY"}
+    config["analysis"] = {"every": "2s"}
+    config["checks"]["json_schema"]["settings"]["schema"] = str(SCHEMA)
+    return yaml.safe_dump(config)
+
+
+@contextmanager
+def story(stack: Stack, *, config: Path = COLLECTOR_CONFIG) -> Iterator[World]:
+    """Start everything and run the app once with each prompt version."""
+    models, backend, webhook = stack.model_server(), stack.span_sink(), stack.webhook()
+    loki = stack.loki()
+    environment = {"EVALSPAN_STAND_IN_KEY": "stand-in"}
+    sidecar = stack.sidecar(sidecar_config(loki, models.url), environment)
+    collector = stack.collector(
+        config,
+        environment={
+            "EVALSPAN_BACKEND_ENDPOINT": urlsplit(backend.endpoint).netloc,
+            "EVALSPAN_SIDECAR_ENDPOINT": urlsplit(sidecar.url("otlp")).netloc,
+        },
+    )
+    targets = {
+        "evalspan": sidecar.url(),
+        "collector": collector.url("EVALSPAN_METRICS_PORT"),
+        "node": stack.node_exporter().url(),
+    }
+    alertmanager = stack.alertmanager(webhook.url)
+    prometheus = stack.prometheus(targets, rules=RULES, alertmanager=alertmanager)
+    apps = collector.url("EVALSPAN_OTLP_GRPC_ENDPOINT")
+    runs = {version: spawn_app(apps, models.url, version) for version in PROMPT_VERSIONS}
+    yield World(collector, sidecar, backend, prometheus, loki, webhook, runs)
