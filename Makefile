@@ -17,18 +17,18 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/pyvenv.cfg:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "evalspan needs Python 3.11 or newer; set PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "evalspan needs Python 3.11 or newer; set PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run.done: requirements/run.txt pyproject.toml | $(VENV)/pyvenv.cfg
 	@echo "installing what evalspan needs to run (once)"
-	$(INSTALL) requirements/run.txt
-	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(INSTALL) requirements/run.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/test.done: requirements/test.txt $(VENV)/run.done
 	@echo "installing what the tests need (once)"
-	$(INSTALL) requirements/test.txt
+	@$(INSTALL) requirements/test.txt
 	@touch $@
 
 setup: $(VENV)/run.done ## Make the virtual environment with everything pinned
@@ -57,7 +57,8 @@ check: $(VENV)/test.done ## Lint, format and types: ruff, mypy; gofmt, go vet, s
 	bash proto/generate.sh --check
 ifdef GO
 	test -z "$$(gofmt -l processor)" || { gofmt -l processor; exit 1; }
-	cd processor/evalspanprocessor && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+	cd processor/evalspanprocessor && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...
+	bash processor/generate.sh --check
 else
 	@echo "left out: gofmt, go vet, staticcheck (no Go on this machine)"
 endif

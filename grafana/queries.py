@@ -10,19 +10,24 @@ COSTS = 'service=~"$service",prompt=~"$prompt"'
 CALLS = 'service_name=~"$service"'
 REGRESSIONS = 'check=~"$check",direction="regression"'
 CHECKS = 'check=~"$check"'
-REPORTS = '{service_name="evalspan"}'
+# A record's body is JSON: the words of it are shown, the rest is in the record's details.
+REPORTS = (
+    '{service_name="evalspan"} | evalspan_check=~"$check"'
+    ' | json title="title", summary="summary", advice="countermeasure"'
+    ' | line_format "{{.event_name}}  {{.title}}  {{.summary}}  {{.advice}}"'
+)
 
 
 def increase(metric: str, labels: str, by: str, window: str = "$window") -> str:
     """Count over the window, per `by`, with what a series is born with.
 
     Prometheus' `increase` sees nothing before the first sample of a series, so the first
-    verdicts of a new prompt version, or the one failure of a customer, would not count.
+    verdicts of a new prompt version, or the one failure of a customer, would not count. A
+    series that was not there in the hour before the window has all its count from within it.
     """
     series = f"{metric}{{{labels}}}"
-    grown = f"increase({series}[{window}])"
-    born = f"min_over_time({series}[{window}]) unless last_over_time({series}[1h] offset {window})"
-    return f"sum by ({by}) ({grown} + ({born}) or {grown})"
+    born = f"max_over_time({series}[{window}]) unless last_over_time({series}[1h] offset {window})"
+    return f"sum by ({by}) (({born}) or increase({series}[{window}]))"
 
 
 def rate(metric: str, labels: str, by: str) -> str:

@@ -143,19 +143,23 @@ func TestSmallBatchesAreSentTogether(t *testing.T) {
 // again: delivery is at least once.
 func TestAnAnswerTooLateMakesTheRequestComeAgain(t *testing.T) {
 	stub := startSidecar(t, "")
-	stub.set(func(ctx context.Context, call int) error {
-		if call == 1 {
-			<-ctx.Done()
+	cameAgain := make(chan struct{})
+	stub.set(func(_ context.Context, call int) error {
+		switch call {
+		case 1:
+			<-cameAgain // the client has given up
+		case 2:
+			close(cameAgain)
 		}
 		return nil
 	})
-	config := newConfig(stub.address, func(c *Config) { c.TimeoutConfig.Timeout = 100 * time.Millisecond })
+	config := newConfig(stub.address, func(c *Config) { c.TimeoutConfig.Timeout = 300 * time.Millisecond })
 	running := start(t, config, consumertest.NewNop(), nil)
 	require.NoError(t, running.ConsumeTraces(t.Context(), (&ids{}).batch(20, true, 0)))
 	eventually(t, func() bool {
 		_, distinct, duplicates := stub.counts()
-		return distinct == 20 && duplicates == 20
-	}, "every span arrives twice")
+		return distinct == 20 && duplicates >= 20
+	}, "every span arrives more than once")
 	eventually(t, func() bool { return running.counter("exporter_sent_spans") == 20 }, "and counts once here")
 }
 

@@ -5,7 +5,7 @@ what they are written with, and the loader.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +17,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 class ConfigError(ValueError):
     """A setting that is wrong. The text is meant for the person who wrote it."""
+
+
+class Mistake(ConfigError):
+    """A wrong setting whose key is known: `keys` lead to it, `told` says what is wrong."""
+
+    def __init__(self, keys: Sequence[str | int], told: str) -> None:
+        """Name the key; the file and the line are added by `located`."""
+        self.keys = tuple(keys)
+        self.told = told
+        super().__init__(f"{'.'.join(map(str, self.keys))}: {told}")
 
 
 class Strict(BaseModel):
@@ -74,6 +84,9 @@ def load(path: Path, model: type[Model]) -> Model:
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise ConfigError(msg) from error
+    except UnicodeDecodeError as error:
+        msg = f"{path}: cannot be read: this is no text in UTF-8"
+        raise ConfigError(msg) from error
     return parse(text, model, str(path))
 
 
@@ -100,6 +113,15 @@ def parse(text: str, model: type[Model], name: str = "config") -> Model:
         raise ConfigError("\n".join(lines)) from error
 
 
+def located(mistakes: Iterable[Mistake], file: Path | None) -> ConfigError:
+    """Return one error for all the mistakes, each with the file and the line of its key."""
+    if file is None:
+        return ConfigError("\n".join(str(mistake) for mistake in mistakes))
+    node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    lines = [f"{file}:{_locate(node, mistake.keys)[0]}: {mistake}" for mistake in mistakes]
+    return ConfigError("\n".join(lines))
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key written twice, which YAML forbids and PyYAML allows."""
 
@@ -107,6 +129,9 @@ class _Loader(yaml.SafeLoader):
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                problem = "a key is text, not a list or a mapping"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             if key in seen:
                 problem = f"the key {key!r} stands here twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
@@ -121,6 +146,10 @@ def _explain(
     name: str,
 ) -> str:
     where = [part for part in error["loc"] if not str(part).startswith("function-")]
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, Mistake):
+        line, _ = _locate(node, [*where, *cause.keys])
+        return f"{name}:{line}: {'.'.join(map(str, [*where, *cause.keys]))}: {cause.told}"
     line, path = _locate(node, where)
     key = ".".join(str(part) for part in path) or "(the whole file)"
     if error["type"] == "extra_forbidden":

@@ -338,10 +338,20 @@ def non_inferiority(
     share = alpha / comparisons
     low, high = _net_bound(losses, gains, total, share), -_net_bound(gains, losses, total, share)
     estimate = (gains - losses) / total if total else math.nan
-    needed = total
-    while _net_bound(losses, gains, needed, share) <= -margin:
-        needed = max(needed + 1, math.ceil(needed * 1.02)) if needed > 200 else needed + 1  # noqa: PLR2004
+    needed = _pairs_needed(losses, gains, total, margin, share)
     return NonInferiority(low > -margin, Interval(estimate, low, high), needed)
+
+
+def _pairs_needed(losses: int, gains: int, total: int, margin: float, alpha: float) -> int:
+    """Smallest number of pairs, at least ``total``, whose bound lies above minus the margin."""
+    low, high = total - 1, max(total, 1)
+    while _net_bound(losses, gains, high, alpha) <= -margin:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        proven = _net_bound(losses, gains, middle, alpha) > -margin
+        low, high = (low, middle) if proven else (middle, high)
+    return high
 
 
 def _net_bound(losses: int, gains: int, total: int, alpha: float) -> float:

@@ -139,7 +139,7 @@ def as_reference(row: dict[str, Any], events: list[Any]) -> dict[str, Any]:
 def nanos(time: Any, rest: int) -> int | None:  # noqa: ANN401 - datetime or null
     if time is None:
         return None
-    return int(round(time.timestamp() * 10**6)) * 1000 + rest
+    return round(time.timestamp() * 10**6) * 1000 + rest
 
 
 def attributes(row: Mapping[str, Any]) -> list[tuple[str, str | None, Any]]:

@@ -183,6 +183,19 @@ def _with(check: Any, function: Any) -> Any:  # noqa: ANN401 - a check
     return replace(check, function=function)
 
 
+def test_a_condition_that_real_data_breaks_is_an_error(frame: Frame, ready: Build) -> None:
+    match = "cast(user_id as int) > 3"
+    checks = ready(latency={"match": match}, tool_loop={"match": match}, status={})
+    spans = frame({"user_id": "5"}, {"user_id": "five"}, {"counts": False})
+    evaluated = checks.evaluate(spans)
+    errors = [s["error"] for s in evaluated.scores.to_pylist() if s["check"] != "status"]
+    assert len(errors) == 3
+    assert all(e.startswith("its match could not be computed: ") for e in errors)
+    assert ledger(evaluated, "latency") == {"expected": 3, "duplicate": 1, "error": 2}
+    assert ledger(evaluated, "tool_loop") == {"expected": 1, "error": 1}
+    assert ledger(evaluated, "status") == {"expected": 3, "duplicate": 1, "done": 2}
+
+
 @pytest.mark.parametrize(
     ("result", "error"),
     [

@@ -233,6 +233,14 @@ def test_only_spans_that_match_and_count_are_asked_about(frame: Frame) -> None:
     assert nothing.scores.num_rows == 0
 
 
+def test_a_condition_that_real_data_breaks_is_an_error(frame: Frame) -> None:
+    ask = Scripted()
+    evaluated = run(frame({**SPAN, "user_id": "x"}), ask, match="cast(user_id as int) > 3")
+    assert all("match could not be computed" in row[3] for row in rows(evaluated).values())
+    assert len(rows(evaluated)) == 3
+    assert ask.asked == []
+
+
 def test_at_most_so_many_calls_at_a_time(frame: Frame) -> None:
     running = most = 0
 

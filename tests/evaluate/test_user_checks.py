@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -213,13 +214,30 @@ def test_it_sees_attributes_dimensions_and_the_folder(frame: Frame, mine: Mine) 
     assert re.fullmatch(r"user\d+\|4\|{'customer': 'acme'}", reason)
 
 
-def test_its_revision_is_that_of_its_file(shared: Evaluator, tmp_path: Path) -> None:
-    (tmp_path / "user_checks_2.py").write_text(MODULE)
-    checks = {"short": CheckSettings.model_validate({"use": "user_checks_2:short", "most": 2})}
-    same = build(checks, folder=tmp_path).checks["short"].revision
-    assert same == shared.checks["short"].revision
-    (tmp_path / "user_checks_2.py").write_text(MODULE + "# changed")
-    assert build(checks, folder=tmp_path).checks["short"].revision != same
+def test_its_revision_is_that_of_its_file_and_of_what_it_imports_from_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def revision(folder: str, text: str, helper: str, most: int = 2) -> str:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "counted_checks.py").write_text("import counted_helper\n" + text)
+        (tmp_path / folder / "counted_helper.py").write_text(helper)
+        given = {"use": "counted_checks:short", "most": most}
+        checks = {"short": CheckSettings.model_validate(given)}
+        made = build(checks, folder=tmp_path / folder).checks["short"].revision
+        for name in ("counted_checks", "counted_helper"):
+            del sys.modules[name]
+        return made
+
+    first = revision("a", MODULE, "A = 1")
+    assert revision("b", MODULE, "A = 1") == first
+    others = [
+        revision("c", MODULE + "# new", "A = 1"),
+        revision("d", MODULE, "A = 2"),
+        revision("e", MODULE, "A = 1", most=3),
+    ]
+    assert len({first, *others}) == 4
 
 
 @pytest.mark.parametrize(

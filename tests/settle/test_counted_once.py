@@ -99,3 +99,15 @@ def test_what_counted_at_first_still_counts_when_a_copy_comes_late(make: SimpleN
     late = s.flush(make.us(2), 2)
     assert late.spans["counts"].to_list() == [False]
     assert late.context["counts"].to_list() == [True]
+
+
+def test_a_late_copy_of_two_calls_takes_neither_away(make: SimpleNamespace) -> None:
+    s = Settler(SettleSettings(), {}, lambda e: e.select("trace_id", "span_id"))
+    calls = [make.span("a", n, at=at, **CALL, response_id="r1") for n, at in (("1", 0), ("2", 2))]
+    s.push(make.spans(*calls), model.EVENTS.empty(), make.us(1), 1)
+    assert s.flush(make.us(1), 1).spans["counts"].to_list() == [True, True]
+    bridge = make.span("a", "3", lasts=3, **CALL, response_id="r1", output_messages="[]")
+    s.push(make.spans(bridge), model.EVENTS.empty(), make.us(2), 2)
+    late = s.flush(make.us(2), 2)
+    assert late.spans["counts"].to_list() == [False]
+    assert late.context["counts"].to_list() == [True, True]

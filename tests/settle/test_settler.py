@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evalspan import model
@@ -229,3 +229,62 @@ def test_every_span_settles_once_and_replay_gives_the_same(
     for one, two in zip(first, second, strict=True):
         assert one.spans.equals(two.spans)
         assert one.settled.equals(two.settled)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrivals=st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 30), st.booleans()), min_size=1, max_size=20
+    ),
+    crash=st.integers(0, 19),
+    orderly=st.booleans(),
+)
+@example(arrivals=[(0, 0, True), (0, 30, False)], crash=0, orderly=True)
+@example(arrivals=[(0, 0, True), (0, 12, True), (0, 12, False)], crash=1, orderly=False)
+def test_after_a_restart_it_goes_on_as_if_nothing_had_happened(
+    make: SimpleNamespace,
+    arrivals: list[tuple[int, int, bool]],
+    crash: int,
+    orderly: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """Segment n is closed some seconds after the one before, with a span or a log record.
+
+    The process ends after segment `crash`; if it does so in good order it settles all.
+    """
+    pushes, closed = [], 0
+    for number, (trace, wait, is_span) in enumerate(arrivals):
+        closed += wait
+        when = {"received": closed, "segment": number}
+        spans = [make.span(f"{trace}", f"{number:03}", **when)] if is_span else []
+        logs = [make.event(f"{trace}", f"{number + 1:03}", "x", body="b", **when)]
+        pushes.append((make.spans(*spans), make.events(*logs), make.us(closed), number))
+
+    def start(earlier: pa.Table | None) -> Settler:
+        def messages(events: pl.DataFrame) -> pl.DataFrame:
+            return events.select("trace_id", "span_id", output_text="body")
+
+        given = SettleSettings.model_validate({"idle": "10s", "max_age": "40s"})
+        return Settler(given, {}, messages, earlier)
+
+    crash = min(crash, len(pushes) - 1)
+    first = start(None)
+    whole = []
+    for number, push in enumerate(pushes):
+        whole.append(first.push(*push))
+        if orderly and number == crash:
+            first.flush(*push[2:])
+    lost = start(None)
+    written = [lost.push(*push).settled for push in pushes[: crash + 1]]
+    if orderly:
+        written.append(lost.flush(*pushes[crash][2:]).settled)
+    begin = crash + 1 if lost.oldest_segment is None else lost.oldest_segment
+    again = start(pa.concat_tables(written))
+    replayed = {number: again.push(*pushes[number]) for number in range(begin, len(pushes))}
+    for number in range(crash + 1, len(pushes)):
+        assert replayed[number].spans.equals(whole[number].spans)
+        assert replayed[number].context.equals(whole[number].context)
+        assert replayed[number].settled.equals(whole[number].settled)
+    known = {(r["trace_id"], r["attempt"], r["segment"]) for t in written for r in t.to_pylist()}
+    for number in range(begin, crash + 1):
+        for row in replayed[number].settled.to_pylist():
+            assert (row["trace_id"], row["attempt"], row["segment"]) in known

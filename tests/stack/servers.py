@@ -149,11 +149,11 @@ class Stack:
 
     def collector(
         self,
-        *configs: Path,
+        *configs: Path | str,
         names: Sequence[str] = COLLECTOR_PORTS,
         environment: Mapping[str, str] | None = None,
     ) -> Process:
-        """Collector with the given config files, later ones merged over earlier ones.
+        """Collector with the given configs (a file, or `yaml:` and text), merged in order.
 
         Each of `names` is an environment variable that the configs read, a free port
         (with the host before it where the name ends in _ENDPOINT); the Collector is ready
@@ -164,7 +164,7 @@ class Stack:
 
         def command(ports: Ports) -> Sequence[str | Path]:
             settings = [f"{name}={_address(name, port)}" for name, port in ports.items()]
-            files = [f"--config={path.resolve()}" for path in configs]
+            files = [f"--config={config}" for config in configs]
             return ("env", *settings, found, *files)
 
         launch = Launch("collector", place, names, command, _listens_everywhere, environment or {})

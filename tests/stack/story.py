@@ -9,14 +9,15 @@ from urllib.parse import urlsplit
 
 import yaml
 from listeners import Webhook
-from processes import ROOT, Process
+from processes import ROOT, Process, call
 from servers import Loki, Prometheus, Stack
 
 from evalspan.demo import CONFIG, PROMPT_VERSIONS, SCHEMA, RunSummary, spawn_app
-from evalspan.testing import SpanSink
+from evalspan.testing import ModelServer, SpanSink
 
 COLLECTOR_CONFIG = ROOT / "collector-config" / "collector.yaml"
 RULES = sorted((ROOT / "grafana" / "rules").glob("*.yaml"))
+SELECTED = "otelcol_processor_evalspan_selected_spans"
 BROKEN_CUSTOMER = "globex"
 BROKEN_CHECK = "json_schema"
 
@@ -31,6 +32,7 @@ class World:
     prometheus: Prometheus
     loki: Loki
     webhook: Webhook
+    models: ModelServer
     runs: Mapping[str, RunSummary]
 
     @property
@@ -38,18 +40,26 @@ class World:
         """Spans that the app has exported in all."""
         return sum(run.spans_sent for run in self.runs.values())
 
+    def selected_spans(self) -> float:
+        """Spans that the processor has selected so far, from the Collector's own page."""
+        page = call(f"{self.collector.url('EVALSPAN_METRICS_PORT')}/metrics").decode()
+        lines = [line for line in page.splitlines() if line.startswith(SELECTED)]
+        assert lines, page
+        return sum(float(line.split()[-1]) for line in lines)
 
-def sidecar_config(loki: Loki, model_server: str) -> str:
+
+def sidecar_config(model_server: str, loki: Loki | None = None) -> str:
     """Return the demo's own config, with this test's addresses and a look every two seconds."""
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["data"] = "$data"
     config["receive"] = {"listen": "127.0.0.1:$otlp"}
     config["metrics"] = {"listen": "127.0.0.1:$http"}
-    config["report"] = {"otlp": {"endpoint": f"{loki.url()}/otlp", "protocol": "http"}}
+    if loki:
+        config["report"] = {"otlp": {"endpoint": f"{loki.url()}/otlp", "protocol": "http"}}
     config["llm"] = {"base_url": model_server, "api_key_env": "EVALSPAN_STAND_IN_KEY"}
     config["analysis"] = {"every": "2s"}
-    config["checks"]["json_schema"]["settings"]["schema"] = str(SCHEMA)
-    return yaml.safe_dump(config)
+    # A schema is looked for beside the config, which stands elsewhere here.
+    return yaml.safe_dump(config).replace(SCHEMA.name, str(SCHEMA))
 
 
 @contextmanager
@@ -58,7 +68,7 @@ def story(stack: Stack, *, config: Path = COLLECTOR_CONFIG) -> Iterator[World]:
     models, backend, webhook = stack.model_server(), stack.span_sink(), stack.webhook()
     loki = stack.loki()
     environment = {"EVALSPAN_STAND_IN_KEY": "stand-in"}
-    sidecar = stack.sidecar(sidecar_config(loki, models.url), environment)
+    sidecar = stack.sidecar(sidecar_config(models.url, loki), environment)
     collector = stack.collector(
         config,
         environment={
@@ -75,4 +85,4 @@ def story(stack: Stack, *, config: Path = COLLECTOR_CONFIG) -> Iterator[World]:
     prometheus = stack.prometheus(targets, rules=RULES, alertmanager=alertmanager)
     apps = collector.url("EVALSPAN_OTLP_GRPC_ENDPOINT")
     runs = {version: spawn_app(apps, models.url, version) for version in PROMPT_VERSIONS}
-    yield World(collector, sidecar, backend, prometheus, loki, webhook, runs)
+    yield World(collector, sidecar, backend, prometheus, loki, webhook, models, runs)

@@ -7,21 +7,19 @@ scores once, and the ledger balances.
 
 import json
 import random
-import subprocess
-import sys
 import time
 from typing import Any
 from urllib.parse import urlsplit
 
-import polars as pl
 import pytest
 from processes import ROOT, NotReady, Process, wait_for
 from servers import Stack
-from torture import Sender, rounds, torment
+from tables import read_ledger, table
+from torture import Senders, rounds, torment
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
-KILLS = 3
+KILLS = 20
 IDLE_SECONDS = 180
 CHECKS = {"finish_reason": 2, "status": 3}
 CONFIG = """
@@ -33,16 +31,6 @@ checks:
   finish_reason: {use: finish_reason}
   status: {use: status, match: "role IN ('llm', 'other')"}
 """
-
-
-def read_ledger(sidecar: Process) -> dict[str, Any]:
-    command = [sys.executable, "-m", "evalspan", "ledger", "--json", "--config", "evalspan.yaml"]
-    done = subprocess.run(
-        command, cwd=sidecar.folder, capture_output=True, check=False, timeout=120, text=True
-    )
-    assert done.returncode in {0, 1}, done.stderr
-    book: dict[str, Any] = json.loads(done.stdout)
-    return book
 
 
 def idle_ledger(sidecar: Process, spans: int) -> dict[str, Any]:
@@ -60,10 +48,6 @@ def idle_ledger(sidecar: Process, spans: int) -> dict[str, Any]:
     return wait_for(look, f"{spans} spans stored and scored", seconds=IDLE_SECONDS)
 
 
-def table(sidecar: Process, name: str) -> pl.DataFrame:
-    return pl.read_delta(str(sidecar.folder / "data" / "tables" / name))
-
-
 def test_twenty_kills_lose_nothing_and_double_nothing(stack: Stack) -> None:
     seed = int(time.time())
     plan = rounds(random.Random(seed), KILLS)  # noqa: S311 - when to kill, no secret
@@ -79,19 +63,19 @@ def test_twenty_kills_lose_nothing_and_double_nothing(stack: Stack) -> None:
     )
     address = urlsplit(collector.url("EVALSPAN_OTLP_GRPC_ENDPOINT")).netloc
 
-    with Sender(address) as sender:
+    with Senders(address) as senders:
         torment(sidecar, collector, plan)
-    book = idle_ledger(sidecar, sender.spans)
+    book = idle_ledger(sidecar, senders.spans)
 
-    told = f"seed {seed}: {sender.spans} spans acknowledged, {sender.repeated} calls repeated"
+    told = f"seed {seed}: {senders.spans} spans acknowledged, {senders.repeated} calls repeated"
     print(f"\n{told}\n{json.dumps(book, indent=1)}")  # noqa: T201 - the figures of `make torture`
     assert book["balanced"], told
     assert book["received"][0]["quarantined"] == 0, told
     spans = table(sidecar, "spans").select("trace_id", "span_id")
-    assert spans.height == spans.n_unique() == sender.spans, told
+    assert spans.height == spans.n_unique() == senders.spans, told
     numbers = spans["span_id"].str.to_integer(base=16).sort()
-    assert numbers.to_list() == list(range(1, sender.spans + 1)), told
+    assert numbers.to_list() == list(range(1, senders.spans + 1)), told
     scores = table(sidecar, "scores").select("trace_id", "span_id", "check", "item", "revision")
     assert scores.height == scores.n_unique(), told
     per_check = dict(scores.group_by("check").len().iter_rows())
-    assert per_check == {name: sender.spans * n // 3 for name, n in CHECKS.items()}, told
+    assert per_check == {name: senders.spans * n // 3 for name, n in CHECKS.items()}, told

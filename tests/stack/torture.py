@@ -5,7 +5,7 @@ import random
 import signal
 import threading
 import time
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -20,10 +20,12 @@ from processes import Process, wait_for
 from evalspan.testing import plain_span, request, span
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-TRACES_PER_REQUEST = 20
-REQUESTS_PER_SECOND = 10
+SENDERS = 4
+TRACES_PER_REQUEST = 5
+REQUESTS_PER_SECOND = 40
 SPANS_PER_TRACE = 3
 CALL_SECONDS = 10.0
+LAST_SECONDS = 120.0
 PARTS = ("receive", "pipeline")
 
 
@@ -41,48 +43,49 @@ def batch(number: int) -> ExportTraceServiceRequest:
     return request(spans, scope="shop", resource={"service.name": "torture"})
 
 
-@dataclass
-class Sender:
-    """An app that sends each request until it is told OK; its thread runs in the block."""
+class Senders:
+    """Apps that send each request until it is told OK; their threads run in the block."""
 
-    address: str
-    acknowledged: int = 0
-    repeated: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _failure: list[BaseException] = field(default_factory=list)
+    def __init__(self, address: str) -> None:
+        """Nothing is sent before the block is entered."""
+        self.requests = 0
+        self.repeated = 0
+        self._address = address
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = ThreadPoolExecutor(SENDERS)
+        self._running: list[Future[None]] = []
 
     def __enter__(self) -> Self:
         """Start to send."""
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._running = [self._threads.submit(self._run) for _ in range(SENDERS)]
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Get the last request acknowledged and stop; raises what the thread raised."""
+        """Get the last requests acknowledged and stop; raises what a thread raised."""
         self._stop.set()
-        self._thread.join(120)
-        assert not self._thread.is_alive(), "the last request was never acknowledged"
-        if self._failure:
-            raise self._failure[0]
+        for thread in self._running:
+            thread.result(timeout=LAST_SECONDS)
+        self._threads.shutdown()
 
     @property
     def spans(self) -> int:
-        """Spans acknowledged: numbered from 1 to this."""
-        return self.acknowledged * TRACES_PER_REQUEST * SPANS_PER_TRACE
+        """Spans acknowledged, once the block was left: numbered from 1 to this."""
+        return self.requests * TRACES_PER_REQUEST * SPANS_PER_TRACE
 
     def _run(self) -> None:
-        try:
-            with grpc.insecure_channel(self.address) as channel:
-                export = channel.unary_unary(
-                    METHOD,
-                    request_serializer=ExportTraceServiceRequest.SerializeToString,
-                    response_deserializer=ExportTraceServiceResponse.FromString,
-                )
-                while not self._stop.is_set():
-                    self._send(export, batch(self.acknowledged))
-                    self._stop.wait(1 / REQUESTS_PER_SECOND)
-        except BaseException as error:  # noqa: BLE001 - raised where the thread is joined
-            self._failure.append(error)
+        with grpc.insecure_channel(self._address) as channel:
+            export = channel.unary_unary(
+                METHOD,
+                request_serializer=ExportTraceServiceRequest.SerializeToString,
+                response_deserializer=ExportTraceServiceResponse.FromString,
+            )
+            while not self._stop.is_set():
+                with self._lock:
+                    number = self.requests
+                    self.requests += 1
+                self._send(export, batch(number))
+                self._stop.wait(SENDERS / REQUESTS_PER_SECOND)
 
     def _send(
         self,
@@ -93,10 +96,10 @@ class Sender:
             try:
                 answer = export(content, timeout=CALL_SECONDS, wait_for_ready=True)
             except grpc.RpcError:
-                self.repeated += 1
+                with self._lock:
+                    self.repeated += 1
                 continue
             assert answer.partial_success.rejected_spans == 0, answer.partial_success
-            self.acknowledged += 1
             return
 
 

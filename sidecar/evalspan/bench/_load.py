@@ -34,7 +34,7 @@ class Traffic:
         """Yield that many requests; no trace id comes twice."""
         for number in range(count):
             template = self._templates[number % len(self._templates)]
-            yield template.replace(_MARK, number.to_bytes(4, "big"))
+            yield template.replace(_MARK, (number + 1).to_bytes(4, "big"))
 
     def _text(self, words: int) -> str:
         return " ".join(self._random.choices(self._words, k=words))

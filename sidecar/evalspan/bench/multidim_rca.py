@@ -26,7 +26,9 @@ def run(data: Path) -> dict[str, float | int | str]:
     """Top-k recall on the real incidents, and F1 of the whole answers on all three sets."""
     labels = _lines(data / "rs_real_labels.jsonl")
     events = pl.read_parquet(data / "rs_real.parquet").with_columns(pl.col("case").cast(pl.String))
-    questions = [incident(events, l["case"], l["timestamp"], l["attributes"]) for l in labels]
+    questions = [
+        incident(events, label["case"], label["timestamp"], label["attributes"]) for label in labels
+    ]
     answers = over(_ratio, questions, "real incidents")
     truths = [[_name(cause) for cause in label["cause"]] for label in labels]
     tops = {
@@ -42,7 +44,7 @@ def run(data: Path) -> dict[str, float | int | str]:
     for kind in ("S", "L"):
         labels = _lines(data / f"synthetic_{kind}_labels.jsonl")
         answers = over(_value, synthetic(data, kind, labels), f"synthetic {kind}")
-        figures[f"{kind.lower()}_f1"] = f1([_causes(l["cause"]) for l in labels], answers)
+        figures[f"{kind.lower()}_f1"] = f1([_causes(label["cause"]) for label in labels], answers)
     return figures
 
 
@@ -77,7 +79,7 @@ def synthetic(data: Path, kind: str, labels: list[dict[str, Any]]) -> list[Quest
         pl.col(pl.Categorical).cast(pl.String)
     )
     dimensions = tuple(name for name in events.columns if name not in ("case", "real", "predict"))
-    return [(events.filter(pl.col("case") == l["case"]), dimensions) for l in labels]
+    return [(events.filter(pl.col("case") == label["case"]), dimensions) for label in labels]
 
 
 def _ratio(question: Question) -> pl.DataFrame:

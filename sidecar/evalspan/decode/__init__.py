@@ -24,7 +24,8 @@ What is mended rather than refused stands in `repaired`, parts joined by `;`:
   record its observed time). `end_time=…` likewise, and there the end is null.
 - `end before start`: both are kept, the duration is null.
 - `parent_span_id=0…0`, `trace_id=0…0`, `span_id=0…0`: zeros, taken as none.
-- `resource`, `scope`: unreadable, no UTF-8, or a value beyond 16 KiB cut short.
+- `resource`, `scope`: unreadable, no UTF-8, a value beyond 16 KiB cut short, or
+  left out where all its copies in a batch would take more than 256 MiB.
 
 Of two attributes of a span with the same key both are kept; the later one counts.
 """

@@ -39,7 +39,9 @@ class Quarantine:
     uncounted: dict[Signal, int] = field(default_factory=lambda: {"traces": 0, "logs": 0})
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, signal: Signal, request: Request, part: int, item: Any, reason: str) -> None:  # noqa: ANN401
+    def add(
+        self, signal: Signal, request: Request, part: int, item: _walker.Item | None, reason: str
+    ) -> None:
         """Keep one item (None if not even its place is known) with the reason."""
         numbers = (1, 2) if signal == "traces" else (9, 10)
         data = request.payload if item is None else item.data
@@ -85,17 +87,19 @@ def requests(
         pass
     items, error = _walker.split(payload)
     whole = Request(payload, offset, received_ns, ())
-    if error is None:
-        return _alone(whole, items)
-    # The cut goes through the last item, or through what would have held the next one.
-    cut = items[-1] if items and payload.endswith(items[-1].data) else None
-    good = items[:-1] if cut else items
-    quarantine.uncounted[signal] += 1
-    quarantine.add(signal, whole, len(good), cut, f"cut off or garbled: {error}")
-    return _alone(whole, good)
+    reason = f"cut off or garbled: {error}"
+    broken: list[tuple[int, _walker.Item | None]] = [
+        (part, item) for part, item in enumerate(items) if not item.whole
+    ]
+    if error and not broken:
+        broken = [(len(items), None)]
+    for part, item in broken:
+        quarantine.uncounted[signal] += 1
+        quarantine.add(signal, whole, part, item, reason)
+    return _alone(whole, items)
 
 
-def _alone(whole: Request, items: Sequence[Any]) -> list[Request]:
+def _alone(whole: Request, items: Sequence[_walker.Item]) -> list[Request]:
     return [
         Request(
             item.request(),
@@ -106,6 +110,7 @@ def _alone(whole: Request, items: Sequence[Any]) -> list[Request]:
             alone=True,
         )
         for part, item in enumerate(items)
+        if item.whole
     ]
 
 

@@ -3,13 +3,16 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from evalspan.decode import _json
 from evalspan.decode._batch import Request
+
+# Characters that one resource or scope may take in a batch, all its copies together.
+_MOST_TEXT: Final = 256 << 20
 
 
 @dataclass(slots=True)
@@ -98,16 +101,16 @@ def items(batch: Sequence[Request], arrow: Any) -> Items:  # noqa: ANN401 - Arro
     first = np.repeat(np.cumsum(sizes) - sizes, sizes)
     base = np.array([r.first_part for r in batch], np.int64)
     digest = np.array([d for r in batch for d in r.digests], np.uint64).view(np.int64)
-    resource_texts, resource_index = _texts(by_resource, "resource", _json.resource)
-    scope_texts, scope_index = _texts(by_scope, "scope", _json.scope)
+    resource_texts, resource_index = _texts(by_resource, "resource", resource, _json.resource)
+    scope_texts, scope_index = _texts(by_scope, "scope", of_scope, _json.scope)
     return Items(
         struct=lists.flatten(),
         requests=batch,
         request=request,
         part=np.arange(len(request)) - first + base[request],
         digest=digest,
-        resource=resource_index[resource],
-        scope=scope_index[of_scope],
+        resource=resource_index,
+        scope=scope_index,
         resources=resource_texts,
         scopes=scope_texts,
     )
@@ -118,8 +121,13 @@ def _repeat(lists: Any) -> Any:  # noqa: ANN401 - Arrow list array in, numpy out
     return np.repeat(np.arange(len(lists)), np.asarray(lists.value_lengths().fill_null(0)))
 
 
-def _texts(owners: Any, name: str, read: Any) -> tuple[list[Any], Any]:  # noqa: ANN401
-    """Read each distinct (bytes, schema URL) once; return the texts and the index of each row."""
+def _texts(owners: Any, name: str, owner: Any, read: Any) -> tuple[list[Any], Any]:  # noqa: ANN401
+    """Read each distinct (bytes, schema URL) once.
+
+    `owner` is the row of each item. Returns the texts, and for each item the
+    index of its own. A text that would take too much room, standing on as many
+    items as it does, is left out.
+    """
     seen: dict[tuple[bytes, bytes], int] = {}
     found = owners.field(name).to_pylist()
     schemas = owners.field("schema_url").to_pylist()
@@ -127,7 +135,13 @@ def _texts(owners: Any, name: str, read: Any) -> tuple[list[Any], Any]:  # noqa:
         seen.setdefault((data or b"", schema or b""), len(seen))
         for data, schema in zip(found, schemas, strict=True)
     ]
-    return [read(*key) for key in seen], np.array(index, np.int64)
+    of_item = np.array(index, np.int64)[owner]
+    counts = np.bincount(of_item, minlength=len(seen)).tolist()
+    texts = [read(*key) for key in seen]
+    for place, (text, known, _) in enumerate(texts):
+        if len(text) * counts[place] > _MOST_TEXT:
+            texts[place] = (_json.dump({"leftOutBytes": len(text)}), known, name)
+    return texts, of_item
 
 
 def spread(texts: Sequence[str | None], index: Any) -> Any:  # noqa: ANN401 - Arrow array

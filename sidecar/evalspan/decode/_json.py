@@ -17,6 +17,7 @@ from evalspan.decode._lens import AnyValue, Resource, Scope
 
 # One text stands on every span that it belongs to, so a long one is paid for many times.
 _LONGEST_VALUE_BYTES: Final = 16 * 1024
+_LONGEST_NAME_BYTES: Final = 1024
 _MAX_DEPTH: Final = 60
 _REPLACED: Final = "\ufffd"
 
@@ -95,7 +96,7 @@ def resource(data: bytes, schema: bytes) -> tuple[str, dict[str, str], str | Non
     if schema:
         document["schemaUrl"] = _text(schema)
     texts = {
-        _text(kv.key): _text(kv.value.string_value)
+        _text(kv.key): _text(kv.value.string_value[:_LONGEST_NAME_BYTES])
         for kv in message.attributes
         if kv.value.WhichOneof("value") == "string_value"
     }
@@ -111,7 +112,8 @@ def scope(data: bytes, schema: bytes) -> tuple[str, str, str | None]:
     except DecodeError:
         return dump({"unreadable": base64.b64encode(data).decode()}), "", "scope"
     cut = _shorten(message.attributes)
-    name = _text(message.name)
+    name = _text(message.name[:_LONGEST_NAME_BYTES])
+    cut |= len(message.name) > _LONGEST_NAME_BYTES
     document: dict[str, Any] = {"name": name}
     if message.version:
         document["version"] = _text(message.version)

@@ -18,6 +18,8 @@ _RESOURCE_TAG: Final = 0x0A  # field 1, length-delimited
 _MAX_VARINT_BYTES: Final = 10
 _MAX_GROUP_DEPTH: Final = 32
 _BIGGEST_OF_FIELD_0: Final = 7  # field numbers begin at 1
+# Number, bytes, and whether they are all there.
+_Field = tuple[int, bytes, bool]
 _WIDTHS: Final[dict[int | None, int]] = {_FIXED64: 8, _FIXED32: 4}
 
 
@@ -27,13 +29,14 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One span or log record of a request: its bytes and what surrounds it."""
+    """One span or log record of a request: its bytes, what surrounds it, and if it is all there."""
 
     data: bytes
     resource: bytes
     resource_schema: bytes
     scope: bytes
     scope_schema: bytes
+    whole: bool = True
 
     def request(self) -> bytes:
         """Return a request that holds this item only."""
@@ -132,42 +135,39 @@ def _skip_group(payload: bytes, at: int, end: int, depth: int) -> int:
 def split(payload: bytes) -> tuple[list[Item], WireError | None]:
     """Take a request apart into its items, as far as it can be read.
 
-    Where it is cut off, the items before the cut are returned, the last one
-    possibly incomplete, together with the error.
+    Returns them with the first error, if there is one; items that go beyond
+    their end are returned as far as they go and say so.
     """
     items: list[Item] = []
     outer, error = _fields(payload)
-    for number, resource_part in outer:
-        if number == 1:
-            inner, damage = _fields(resource_part)
+    for _, resource_part, _ in _only(outer, 1):
+        inner, damage = _fields(resource_part)
+        error = error or damage
+        resource, schema = _last(inner, 1), _last(inner, 3)
+        for _, scope_part, _ in _only(inner, 2):
+            leaves, damage = _fields(scope_part)
             error = error or damage
-            resource, schema = _last(inner, 1), _last(inner, 3)
-            for inner_number, scope_part in inner:
-                if inner_number == 2:  # noqa: PLR2004 - field 2: scope
-                    leaves, damage = _fields(scope_part)
-                    error = error or damage
-                    scope, scope_schema = _last(leaves, 1), _last(leaves, 3)
-                    items += (
-                        Item(data, resource, schema, scope, scope_schema)
-                        for leaf, data in leaves
-                        if leaf == 2  # noqa: PLR2004 - field 2: items
-                    )
+            scope, scope_schema = _last(leaves, 1), _last(leaves, 3)
+            items += (
+                Item(data, resource, schema, scope, scope_schema, whole)
+                for _, data, whole in _only(leaves, 2)
+            )
     return items, error
 
 
-def _fields(data: bytes) -> tuple[list[tuple[int, bytes]], WireError | None]:
+def _fields(data: bytes) -> tuple[list[_Field], WireError | None]:
     """Return the length-delimited fields of a message; a cut one is returned as far as it goes."""
-    found: list[tuple[int, bytes]] = []
+    found: list[_Field] = []
     at, end = 0, len(data)
     try:
         while at < end:
             tag, after = _varint(data, at, end)
             if tag & 7 == _BYTES and tag > _BIGGEST_OF_FIELD_0:
                 size, after = _varint(data, after, end)
-                found.append((tag >> 3, data[after : after + size]))
-                if after + size > end:
-                    _too_long(size, after, end)
                 at = after + size
+                found.append((tag >> 3, data[after:at], at <= end))
+                if at > end:
+                    _too_long(size, after, end)
             else:
                 at = _skip(data, at, end)
     except WireError as error:
@@ -175,8 +175,12 @@ def _fields(data: bytes) -> tuple[list[tuple[int, bytes]], WireError | None]:
     return found, None
 
 
-def _last(fields: list[tuple[int, bytes]], number: int) -> bytes:
-    return next((data for at, data in reversed(fields) if at == number), b"")
+def _only(fields: list[_Field], number: int) -> Iterator[_Field]:
+    return (field for field in fields if field[0] == number)
+
+
+def _last(fields: list[_Field], number: int) -> bytes:
+    return next((field[1] for field in reversed(fields) if field[0] == number), b"")
 
 
 def varint(value: int) -> bytes:

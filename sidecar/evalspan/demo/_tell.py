@@ -78,21 +78,23 @@ class Teller:
     def outcome(self, outcome: Row) -> None:
         """Show a proposal that the guard turned down, and the one that was proven."""
         self._head("4. The mend", "proposed, replayed, proven on cases that the search never saw")
-        if outcome["rejected"]:
-            worst = outcome["rejected"][0]
-            self._say(f"rejected ({worst['mutator']}): {worst['reason']}")
+        harmful = [r for r in outcome["rejected"] if _is_harmful(r)]
+        for rejected in (harmful or outcome["rejected"])[:1]:
+            self._say(f"rejected ({rejected['mutator']}): {rejected['reason']}")
         accepted = outcome["accepted"]
         if accepted is None:
             self._say(f"nothing was proven: {outcome['summary']}")
             return
         self._say(f"{outcome['verdict']} ({accepted['mutator']}): {outcome['summary']}")
+        for reservation in accepted["judgement"]["reservations"]:
+            self._say(f"   reservation: {reservation}")
         self._diff(accepted["diff"])
-        table = _table("on the holdout", "before", "after", "difference (95 %)", "n", "")
+        table = _table("on the holdout", "before", "after", "points (95 %)", "n", "")
         for row in accepted["judgement"]["checks"]:
             table.add_row(*_comparison(row))
         for row in accepted["judgement"]["resources"]:
-            before, after = (f"{row[k]:.4g}" if row[k] is not None else "" for k in _BOTH)
-            table.add_row(row["name"], before, after, "", str(row["n"]), "mean of an answer")
+            before, after = (f"{row[k]:.3g}" if row[k] is not None else "" for k in _BOTH)
+            table.add_row(row["name"], before, after, "", str(row["n"]), "mean")
         self._console.print(table)
         self._say(f"{len(outcome['better'])} cases got better, {len(outcome['worse'])} worse")
 
@@ -143,6 +145,13 @@ class Teller:
 _BOTH = ("before", "after")
 
 
+def _is_harmful(rejected: Row) -> bool:
+    """Whether the guard turned it down because something else got worse."""
+    judgement = rejected["judgement"]
+    rows = (*judgement["checks"], *judgement["slices"]) if judgement else ()
+    return any(row["standing"] == "worse" for row in rows)
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for number, name in enumerate(columns):
@@ -166,5 +175,5 @@ def _comparison(row: Row) -> tuple[str, ...]:
     change = ""
     if row["difference"] is not None:
         low, high = (f"{100 * row[k]:+.1f}" for k in ("low", "high"))
-        change = rf"{100 * row['difference']:+.1f} points \[{low}, {high}]"
+        change = rf"{100 * row['difference']:+.1f} \[{low}, {high}]"
     return row["check"], before, after, change, str(row["n"]), row["standing"]

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from evalspan.detect._rows import RANKING, SCHEMA, build, ranking
@@ -45,10 +44,8 @@ def detect(scores: pl.DataFrame, settings: DetectSettings, name: str = "") -> pl
     ``name`` (of the check) enters the ids. Raises ValueError on scores outside 0 to 1.
     """
     walker = Walker(encode(scores, settings), settings)
-    last = -1
-    for last in walker.steps():
-        pass
-    return build(walker, last, name)
+    batches = list(walker.steps())
+    return build(walker, batches[-1] if batches else -1, name)
 
 
 def walk(scores: pl.DataFrame, settings: DetectSettings, name: str = "") -> Iterator[Step]:

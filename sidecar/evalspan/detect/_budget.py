@@ -32,8 +32,8 @@ def threshold(settings: DetectSettings, family: str, hypotheses: float = 1.0) ->
 
 def slice_thresholds(
     settings: DetectSettings, family: str, slices: Slices, batch: int, live: Mask
-) -> tuple[Floats, Mask]:
-    """Thresholds per slice after a batch, and which slices stand for their row set.
+) -> Floats:
+    """Thresholds per slice after a batch; infinite where another slice stands for the row set.
 
     Slices with the same rows so far are one hypothesis, named by the first; the ones equal to
     everything belong to the overall stream. Each depth has half of the family's share. Only
@@ -48,4 +48,4 @@ def slice_thresholds(
     for depth in (1, 2):
         members = first & (slices.depth == depth)
         limits[members] = threshold(settings, family, 2.0 * float(members.sum()))
-    return limits, first
+    return limits

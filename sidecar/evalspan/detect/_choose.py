@@ -9,12 +9,12 @@ from evalspan.detect._stream import Mask
 
 STILL_FALLS = 2.0
 """z at which the rest of a slice, without the rows of another, is said to change too."""
-STANDS_OUT = 3.5
-"""z by which a slice must change more than the rest, once the whole changed."""
+MIXTURE_NATS = 1.0
+"""About what averaging over tilts costs against the best tilt, z²/2."""
 NEW_TRIES = 6
 RIVALS = 4
 NATS_AN_ATTRIBUTE = 1.0
-NATS_A_VERSION = 2.0
+NATS_A_VERSION = 4.0
 
 
 @dataclass
@@ -111,11 +111,16 @@ class Choice:
                 continue
             if taken and not self.bench.remains(found, self.union(taken)):
                 continue
-            if whole_changed and self.bench.stands_out(found) < STANDS_OUT:
+            if whole_changed and not self._differs(found):
                 continue
             taken.append(found)
             fresh.append(found)
         return fresh
+
+    def _differs(self, claim: Claim) -> bool:
+        """Whether the slice crosses its threshold by what it changed more than the rest."""
+        z = self.bench.stands_out(claim)
+        return z > 0 and z * z / 2 - MIXTURE_NATS >= claim.limit
 
     def union(self, claims: list[Claim]) -> Mask:
         """Rows that any of the claims is about."""

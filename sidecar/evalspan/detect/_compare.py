@@ -1,5 +1,6 @@
 """Comparisons of rows: what remains of a fall when other rows are taken out."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -7,10 +8,19 @@ import numpy as np
 
 from evalspan.detect._slices import Slice, Slices
 from evalspan.detect._stream import Floats, Mask, Stream
-from evalspan.stats import mixture_log_evidence, stratified_sums, sums_by
+from evalspan.stats import (
+    Interval,
+    mixture_log_evidence,
+    stratified_difference,
+    stratified_sums,
+    sums_by,
+)
 
 Direction = Literal["regression", "improvement", "mix_shift"]
 Kind = Literal["time", "version", "mix"]
+
+ONE_SIGMA = 0.6826894921370859
+TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -77,16 +87,6 @@ class Bench:
         after = self.stream.batch >= claim.start
         return mask & after, mask & ~after
 
-    def change(self, candidate: Mask, baseline: Mask) -> tuple[float, float, float]:
-        """z, difference and its standard error between rows, within strata; (0, 0, inf) if none."""
-        sums = stratified_sums(self.table(candidate), self.table(baseline))
-        score, variance, _, information = (float(part.sum()) for part in sums)
-        if variance <= 1e-9 or information <= 1e-9:  # noqa: PLR2004 - rounding
-            return 0.0, 0.0, float("inf")
-        variance *= float(self.stream.deff[self.until])
-        error = float(np.sqrt(variance))
-        return score / error, score / information, error / information
-
     def table(self, rows: Mask) -> Floats:
         """Sums of weight, weight², weight·score, weight·score² per stratum, shape (4, strata)."""
         stream = self.stream
@@ -95,9 +95,13 @@ class Bench:
         return np.stack([sums_by(strata, x, width) for x in (w, w * w, w * y, w * y * y)])
 
     def without(self, claim: Claim, regions: Mask) -> float:
-        """z of the claim in its own direction (positive agrees) on the rows outside ``regions``."""
+        """The claim's z on the rows outside ``regions``; positive is its own direction."""
         candidate, baseline = self.sides(claim)
-        z, _, _ = self.change(candidate & ~regions, baseline & ~regions)
+        sums = stratified_sums(self.table(candidate & ~regions), self.table(baseline & ~regions))
+        score, variance, _, _ = (float(part.sum()) for part in sums)
+        if variance <= TINY:
+            return 0.0
+        z = score / math.sqrt(variance * float(self.stream.deff[self.until]))
         return -z if claim.direction == "regression" else z
 
     def remains(self, claim: Claim, regions: Mask) -> bool:
@@ -109,12 +113,20 @@ class Bench:
         return float(fall if claim.direction == "regression" else rise) >= claim.limit
 
     def stands_out(self, claim: Claim) -> float:
-        """z by which the slice changed more than the rows outside it under the same comparison."""
+        """By how much, as z, the slice changed more than the rows outside it.
+
+        The errors do not assume that nothing changed: where the whole fell, they are larger.
+        """
         candidate, baseline = self.sides(claim)
         whole = self.sides(replace(claim, slice=0))
-        _, inside, error_in = self.change(candidate, baseline)
-        _, outside, error_out = self.change(whole[0] & ~candidate, whole[1] & ~baseline)
-        if not np.isfinite(error_in) or not np.isfinite(error_out):
+        inside = self._difference(candidate, baseline)
+        outside = self._difference(whole[0] & ~candidate, whole[1] & ~baseline)
+        error = math.hypot(inside.high - inside.low, outside.high - outside.low) / 2
+        error *= math.sqrt(float(self.stream.deff[self.until]))
+        z = (inside.estimate - outside.estimate) / max(error, TINY)
+        if math.isnan(z):
             return 0.0
-        z = (inside - outside) / float(np.hypot(error_in, error_out))
         return -z if claim.direction == "regression" else z
+
+    def _difference(self, candidate: Mask, baseline: Mask) -> Interval:
+        return stratified_difference(self.table(candidate), self.table(baseline), ONE_SIGMA)

@@ -40,7 +40,7 @@ def both_ways(
     ``candidate`` and ``baseline`` have shape (4, starts, cells); a slice with fewer than
     ``minimum`` effective verdicts on either side has −inf.
     """
-    sums, enough = pooled(candidate, baseline, cells, minimum)
+    sums, enough = pooled(candidate, baseline, cells, minimum * deff)
     fall, rise = mixture_log_evidence(sums.score / deff, sums.variance / deff, sums.third / deff)
     effect = sums.score / np.maximum(sums.information, 1e-12)
     return _best(fall, enough & (effect < 0), starts, effect), _best(
@@ -49,7 +49,7 @@ def both_ways(
 
 
 def pooled(
-    candidate: Floats, baseline: Floats, cells: Cells, minimum: int
+    candidate: Floats, baseline: Floats, cells: Cells, minimum: float
 ) -> tuple[Sums, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
     """Stratified sums per slice, and whether both sides reach the minimum sample."""
     terms = stratified_sums(candidate, baseline)
@@ -88,7 +88,7 @@ def exact(candidate: Floats, baseline: Floats) -> tuple[float, float]:
     return exact_log_evidence(one[2, used], one[0, used], all_[2, used], all_[0, used])
 
 
-def mix_evidence(candidate: Floats, baseline: Floats) -> tuple[Floats, Floats, Floats]:
+def mix_evidence(candidate: Floats, baseline: Floats, deff: float) -> tuple[Floats, Floats, Floats]:
     """Evidence that the mix of strata fell or rose in expected score, and the amount.
 
     Each row counts with its stratum's mean score over both sides; arrays have shape
@@ -112,13 +112,15 @@ def mix_evidence(candidate: Floats, baseline: Floats) -> tuple[Floats, Floats, F
     cubes = share0**3 * q1.sum(-1) - share1**3 * q0.sum(-1)
     scale = 0.5 / np.sqrt(np.maximum(spread, 1e-12))
     fall, rise = mixture_log_evidence(
-        scale * (n1 * centred).sum(-1), scale**2 * spread * size, scale**3 * skew * cubes
+        scale * (n1 * centred).sum(-1) / deff,
+        scale**2 * spread * size / deff,
+        scale**3 * skew * cubes / deff,
     )
     flat = spread <= 1e-9  # noqa: PLR2004
     return np.where(flat, -np.inf, fall), np.where(flat, -np.inf, rise), amount
 
 
-def mix_confirmed(candidate: Floats, baseline: Floats) -> tuple[float, float]:
+def mix_confirmed(candidate: Floats, baseline: Floats, deff: float) -> tuple[float, float]:
     """As :func:`mix_evidence` for one start, with the whole cumulant function of the strata.
 
     Arrays have shape (4, strata). Sampling without replacement is bounded by sampling with it
@@ -141,5 +143,5 @@ def mix_confirmed(candidate: Floats, baseline: Floats) -> tuple[float, float]:
     for sign in (-1.0, 1.0):
         cumulant = np.log(np.exp(sign * tilts * centred) @ share)
         gain = sign * tilts[:, 0] * float(n1 @ centred) / heft - size * cumulant
-        terms.append(float(np.logaddexp.reduce(gain) - cost))
+        terms.append(float(np.logaddexp.reduce(gain / deff) - cost))
     return terms[0], terms[1]

@@ -12,18 +12,19 @@ import polars as pl
 from evalspan.detect._choose import Choice
 from evalspan.detect._compare import Bench, Claim
 from evalspan.detect._evidence import mix_evidence
+from evalspan.detect._guarantee import false_alarm_bound
 from evalspan.detect._settings import DetectSettings
 from evalspan.detect._slices import name_json
 from evalspan.detect._states import Incident
 from evalspan.detect._stream import Floats, Ints, Mask
 from evalspan.detect._walk import Walker
 from evalspan.stats import (
-    sums_by,
     Interval,
     mix_difference,
     mixture_log_evidence,
     stratified_difference,
     stratified_sums,
+    sums_by,
     weighted_mean,
 )
 
@@ -73,6 +74,8 @@ RANKING = pl.Schema(
 
 FAILING = 0.5
 """Scores below this are failures."""
+WORTH_SAYING, SMALLEST_BOUND = 0.05, 0.001
+"""Bounds of the chance of a false alarm are told below the first and no smaller than the second."""
 PROFILE_NATS = 3.0
 """Starts whose evidence is within this of the best make up the interval of the change."""
 
@@ -105,11 +108,11 @@ def _row(walker: Walker, incident: Incident, batch: int, name: str) -> dict[str,
     stream, claim = walker.stream, incident.claim
     until = batch if incident.resolved is None else max(incident.opened, incident.resolved - 1)
     bench = Bench(stream, walker.slices, until, incident.left_out)
-    start, low, high = _change(bench, claim, walker)
+    start, low, high = _change(bench, claim)
     candidate, baseline = bench.sides(_at(claim, start))
     tables = bench.table(candidate), bench.table(baseline)
     effect = _widened(stratified_difference(*tables), float(stream.deff[until]))
-    mix = _widened(mix_difference(*tables), float(stream.deff[until]))
+    mix = _widened(mix_difference(*tables), float(stream.mix_deff[until]))
     row = {
         "id": _identity(name, walker, incident),
         "kind": claim.kind,
@@ -133,24 +136,25 @@ def _row(walker: Walker, incident: Incident, batch: int, name: str) -> dict[str,
         "state": "open" if incident.resolved is None else "resolved",
         "exemplars": _exemplars(bench, candidate, walker.settings),
     }
-    return {**row, "reason": _reason(row, incident)}
+    bound = false_alarm_bound(walker, incident, until)
+    return {**row, "reason": _reason(row, incident, bound)}
 
 
 def _at(claim: Claim, start: int) -> Claim:
     return claim if claim.version is not None else replace(claim, start=start)
 
 
-def _change(bench: Bench, claim: Claim, walker: Walker) -> tuple[int, int, int]:
+def _change(bench: Bench, claim: Claim) -> tuple[int, int, int]:
     """Best start over all batches, and the first and last start nearly as good."""
     if claim.version is not None:
         return claim.start, claim.start, claim.start
     starts = np.arange(bench.stream.first_test, bench.until + 1)
-    nats = _profile(bench, claim, starts, walker)
+    nats = _profile(bench, claim, starts)
     good = starts[nats >= nats.max() - PROFILE_NATS]
     return int(starts[nats.argmax()]), int(good.min()), int(good.max())
 
 
-def _profile(bench: Bench, claim: Claim, starts: Ints, walker: Walker) -> Floats:
+def _profile(bench: Bench, claim: Claim, starts: Ints) -> Floats:
     stream = bench.stream
     keep = bench.members(claim.slice) & (stream.batch <= bench.until) & ~bench.left_out
     width = int(stream.strata.max(initial=0)) + 1
@@ -164,7 +168,7 @@ def _profile(bench: Bench, claim: Claim, starts: Ints, walker: Walker) -> Floats
     base = sums[:, starts]
     after = sums[:, -1:, :] - base
     if claim.kind == "mix":
-        fall, rise, amount = mix_evidence(after, base)
+        fall, rise, amount = mix_evidence(after, base, float(stream.mix_deff[bench.until]))
         return np.asarray(np.where(claim.effect < 0, fall, rise) + 0 * amount)
     terms = stratified_sums(after, base)
     score, variance, third, _ = (part.sum(-1) / stream.deff[bench.until] for part in terms)
@@ -243,7 +247,7 @@ def _exemplars(bench: Bench, candidate: Mask, settings: DetectSettings) -> list[
     return list(traces)[: settings.max_exemplars]
 
 
-def _reason(row: dict[str, Any], incident: Incident) -> str:
+def _reason(row: dict[str, Any], incident: Incident, bound: float | None) -> str:
     names = json.loads(row["slice"])
     where = " and ".join(f"{key}={value}" for key, value in names.items()) or "all traffic"
     before, after = (
@@ -266,5 +270,10 @@ def _reason(row: dict[str, Any], incident: Incident) -> str:
         text = (
             f"The score of {where} {verb} from {before} to {after}{cause} ({sizes}); "
             f"within the same traffic by {bounds}."
+        )
+    if bound is not None and bound < WORTH_SAYING:
+        text += (
+            f" Exact evidence like this comes in at most {max(bound, SMALLEST_BOUND):.1%} of "
+            "histories without any change, however often one looks."
         )
     return text if not incident.why_resolved else f"{text} Resolved: {incident.why_resolved}."

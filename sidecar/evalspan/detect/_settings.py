@@ -59,7 +59,7 @@ class DetectSettings(Strict):
         "a false alarm; measured by permutation of histories.",
     )
     recovery_nats: float = Field(
-        default=4.0,
+        default=6.0,
         gt=0,
         description="Evidence of a rise, in nats, that resolves an open regression.",
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from evalspan.detect._settings import DetectSettings
 from evalspan.detect._stream import Floats, Ints, Mask, Stream
+from evalspan.stats import sums_by
 
 Slice = tuple[tuple[str, str], ...]
 """Attribute and value pairs, ordered by attribute; empty for everything."""
@@ -33,13 +34,11 @@ class Cells:
     """Running sums per cell, a cell being the rows of one slice in one stratum.
 
     ``sums`` has shape (4, batches + 1, cells): weight, weight², weight·score, weight·score² of
-    the rows before a batch; ``start`` is the first cell of each slice, ``stratum`` each cell's.
+    the rows before a batch; ``start`` is the first cell of each slice.
     """
 
     sums: Floats
     start: Ints
-    slice: Ints
-    stratum: Ints
 
     def of(self, number: int) -> slice:
         """Cells of one slice."""
@@ -104,8 +103,8 @@ def _combinations(
     return found
 
 
-def running_sums(stream: Stream, slices: Slices, keep: Mask | None = None) -> Cells:
-    """Running sums of every slice over all rows, or over those that ``keep`` marks."""
+def running_sums(stream: Stream, slices: Slices, keep: Mask) -> Cells:
+    """Running sums of every slice over the rows that ``keep`` marks."""
     width = int(stream.strata.max(initial=0)) + 1
     batches = len(stream.ends)
     moments = np.stack(
@@ -116,8 +115,7 @@ def running_sums(stream: Stream, slices: Slices, keep: Mask | None = None) -> Ce
             stream.weight * stream.score**2,
         ]
     )
-    if keep is not None:
-        moments = moments * keep
+    moments = moments * keep
     owner = np.concatenate([np.full(len(rows), number) for number, rows in enumerate(slices.rows)])
     members = np.concatenate(slices.rows)
     cell_label = owner * width + stream.strata[members]
@@ -128,4 +126,4 @@ def running_sums(stream: Stream, slices: Slices, keep: Mask | None = None) -> Ce
     sums = np.cumsum(sums.reshape(4, batches + 1, labels.size), axis=1)
     numbers = labels // width
     start = np.searchsorted(numbers, np.arange(len(slices.rows)))
-    return Cells(sums, start.astype(np.int64), numbers, labels % width)
+    return Cells(sums, start.astype(np.int64))

@@ -8,6 +8,8 @@ from evalspan.detect._stream import Mask
 
 FADING_NATS = 3.0
 """An incident this far below its threshold keeps its name: there is too little to judge by."""
+FORGOTTEN_NATS = 1.0
+"""Evidence below this, at every candidate start, is no sign of a change any more."""
 
 
 @dataclass
@@ -45,11 +47,21 @@ class States:
         """Open an incident."""
         self.all.append(Incident(claim, claim, bench.until, bench.left_out))
 
+    def follow_mix(self, bench: Bench, claim: Claim) -> None:
+        """Give the open shift of the mix today's numbers, or open one."""
+        known = self.open("mix_shift")
+        if known:
+            known[0].claim = claim
+        else:
+            self.start(bench, claim)
+
     def follow(self, choice: Choice, crossed: list[Claim], direction: Direction) -> None:
         """Give open incidents today's numbers and name, then open what they do not explain."""
         for incident in self.open(direction):
             today = choice.now.get(incident.claim.key)
-            if today is not None:
+            if today is None or today.nats < FORGOTTEN_NATS:
+                self.resolve(incident, choice.bench.until, "nothing is left of it")
+            else:
                 incident.claim = today
                 if today.slice != 0 and today.nats >= today.limit - FADING_NATS:
                     self._rename(choice, incident, direction)

@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MICROSECONDS_A_SECOND = 1_000_000
+TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Stream:
 
     ``batch`` numbers the batches that hold rows, densely from 0; ``ends`` are their end times in
     microseconds UTC. ``codes`` holds per dimension the number of each row's value in ``values``,
-    −1 for null. ``deff`` is the design effect of clusters after each batch, at least 1.
+    −1 for null. ``deff`` and ``mix_deff`` are the design effects of clusters until each batch;
+    ``plain`` whether all scores until then are 0 or 1 with weight one, so that exact tests apply.
     """
 
     time: Ints
@@ -36,12 +38,9 @@ class Stream:
     strata: Ints
     strata_dimensions: tuple[str, ...]
     deff: Floats
+    mix_deff: Floats
+    plain: Mask
     first_test: int
-
-    @property
-    def binary(self) -> bool:
-        """Whether every score is 0 or 1 with weight one, so that exact tests apply."""
-        return bool(np.isin(self.score, (0.0, 1.0)).all() and (self.weight == 1.0).all())
 
 
 def encode(scores: pl.DataFrame, settings: DetectSettings) -> Stream:
@@ -72,6 +71,7 @@ def encode(scores: pl.DataFrame, settings: DetectSettings) -> Stream:
         heads = {key: codes[key][head] for key in settings.dimensions}
         chosen = informative_columns(score[head], weight[head], heads)
     strata = crossed([codes[key] for key in chosen], len(time))
+    deff, mix_deff = _design_effects(rows, batch, score, weight, strata, len(ends))
     return Stream(
         time=time,
         batch=batch.astype(np.int64),
@@ -83,9 +83,17 @@ def encode(scores: pl.DataFrame, settings: DetectSettings) -> Stream:
         values={name: pair[1] for name, pair in pairs.items()},
         strata=strata,
         strata_dimensions=chosen,
-        deff=_design_effect(rows, batch, score, weight, strata, len(ends)),
+        deff=deff,
+        mix_deff=mix_deff,
+        plain=_plain(batch, score, weight, len(ends)),
         first_test=first,
     )
+
+
+def _plain(batch: Ints, score: Floats, weight: Floats, batches: int) -> Mask:
+    odd = ~np.isin(score, (0.0, 1.0)) | (weight != 1.0)
+    odd_until: Floats = np.cumsum(sums_by(batch, odd.astype(np.float64), batches))
+    return np.asarray(odd_until == 0)
 
 
 def _weights(rows: pl.DataFrame) -> Floats:
@@ -111,29 +119,37 @@ def _first_test(time: Ints, ends: Ints, settings: DetectSettings) -> int:
     return max(1, int(np.searchsorted(ends, time[0] + history, side="right")))
 
 
-def _design_effect(
+def _design_effects(
     rows: pl.DataFrame, batch: Ints, score: Floats, weight: Floats, strata: Ints, batches: int
-) -> Floats:
-    """Variance of sums over clusters within a batch, over that of independent rows (Kish 1965).
+) -> tuple[Floats, Floats]:
+    """Design effects of clusters on scores within strata, and on the mix of strata, per batch.
 
-    Cumulated over batches, so that the value after a batch knows nothing of later rows.
+    The variance of sums over clusters within a batch, over that of independent rows (Kish 1965),
+    cumulated over batches, so that the value after a batch knows nothing of later rows.
     """
     if "cluster" not in rows.columns or rows["cluster"].null_count() == rows.height:
-        return np.ones(batches)
+        return np.ones(batches), np.ones(batches)
     n = np.cumsum(_table(batch, strata, weight, batches), axis=0)
     k = np.cumsum(_table(batch, strata, weight * score, batches), axis=0)
-    mean = (k / np.maximum(n, 1e-12))[batch, strata]
-    residual = weight * (score - mean)
-    frame = pl.DataFrame({"batch": batch, "residual": residual, "row": np.arange(len(batch))})
-    frame = frame.with_columns(
-        cluster=pl.coalesce(
-            rows["cluster"].cast(pl.String), pl.lit("row-") + pl.col("row").cast(pl.String)
-        )
-    )
-    sums = frame.group_by("batch", "cluster").agg(pl.col("residual").sum())
-    together = sums_by(sums["batch"].to_numpy(), sums["residual"].to_numpy() ** 2, batches)
-    alone = sums_by(batch, residual**2, batches)
-    ratio = np.cumsum(together) / np.maximum(np.cumsum(alone), 1e-12)
+    means = k / np.maximum(n, 1e-12)
+    overall = k.sum(axis=1) / np.maximum(n.sum(axis=1), 1e-12)
+    own = pl.lit("row-") + pl.int_range(rows.height).cast(pl.String)
+    cluster = rows.select(pl.coalesce(pl.col("cluster").cast(pl.String), own))["cluster"]
+    label = pl.DataFrame({"b": batch, "c": cluster}).select(pl.struct("b", "c").rank("dense"))
+    numbers = label.to_series().to_numpy().astype(np.int64) - 1
+    within = weight * (score - means[batch, strata])
+    mix = weight * (means[batch, strata] - overall[batch])
+    return _inflation(batch, numbers, within, batches), _inflation(batch, numbers, mix, batches)
+
+
+def _inflation(batch: Ints, cluster: Ints, residual: Floats, batches: int) -> Floats:
+    clusters = int(cluster.max(initial=-1)) + 1
+    sums = sums_by(cluster, residual, clusters)
+    home = np.zeros(clusters, dtype=np.int64)
+    home[cluster] = batch
+    together = np.cumsum(sums_by(home, sums**2, batches))
+    alone = np.cumsum(sums_by(batch, residual**2, batches))
+    ratio = np.where(alone > TINY, together / np.maximum(alone, TINY), 1.0)
     return np.maximum(ratio, 1.0)
 
 

@@ -10,8 +10,13 @@ A check is a function in a file of its name under `checks/`, or the user's own
 height), `span` (one `SpanView`; returns a Verdict, bool, number, None or a dict of
 item → one of those) or `trace` (a `TraceView`; the row goes to the root). Its
 keyword parameters are its settings; one named `prices` or `folder` is filled in.
-`MATCH` in its module is the condition if the config gives none. The user's own
-functions run in another process with a time limit; a failure is a row with `error`.
+`MATCH` in its module is the condition if the config gives none; `FILES` names the
+settings that may be a path, `LIBRARIES` the packages that decide with it.
+
+The user's own functions are imported here once, to read their settings, and run in
+another process with a time limit for each call. What raises, hangs, dies or returns
+nonsense gives a row with `error`, the process is started again, and the rest goes on;
+after three losses in one batch the rest of that batch is not asked.
 
 A checklist is answered by a judge, see `judge`.
 """

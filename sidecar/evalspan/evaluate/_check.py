@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple, get_type_hints
 
 import polars as pl
@@ -201,15 +202,26 @@ def _revision(loaded: plugin.Plugin, settings: Mapping[str, Any], around: Surrou
     A module says with `LIBRARIES` which packages decide with it.
     """
     module = sys.modules[loaded.function.__module__]
-    parts = [_source(loaded.function), json.dumps(settings, sort_keys=True, default=str)]
+    parts = [loaded.function.__qualname__, *_sources(loaded.function, module)]
+    parts.append(json.dumps(settings, sort_keys=True, default=str))
     parts += [f"{package} {version(package)}" for package in getattr(module, "LIBRARIES", ())]
     if "prices" in loaded.parameters:
         parts.append(around.prices.revision)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _source(function: Any) -> str:  # noqa: ANN401 - a function
-    path = inspect.getsourcefile(function)
-    if path is None:
-        return repr(function)
-    return Path(path).read_text(encoding="utf-8")
+def _sources(function: Any, module: ModuleType) -> list[str]:  # noqa: ANN401 - a function
+    """Return the text of the function's file, and of what it imports from beside it."""
+    own = inspect.getsourcefile(function)
+    if own is None:
+        return [repr(function)]
+    used = (v for v in vars(module).values() if isinstance(v, FunctionType | type | ModuleType))
+    files = {Path(own)} | {Path(f) for f in map(_file_of, used) if f is not None}
+    beside = sorted(f for f in files if f.parent == Path(own).parent)
+    return [f.read_text(encoding="utf-8") for f in beside]
+
+
+def _file_of(thing: FunctionType | type | ModuleType) -> str | None:
+    """Return the file that defines it; None for what is built into Python."""
+    name = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__
+    return getattr(sys.modules.get(name), "__file__", None)

@@ -49,29 +49,34 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The rows that a check is asked about, and how many subjects were left out and why."""
+    """The rows that a check is asked about, and how many subjects were left out and why.
+
+    If the condition could not be computed, `problem` says why and `rows` is one row
+    of each subject.
+    """
 
     rows: Mask
     expected: int
     skipped: Mapping[str, int]
+    problem: str = ""
 
 
 class Chooser:
-    """Says which rows a check is asked about; conditions are computed once per text."""
+    """Says which rows of a frame a check is asked about; the first `new` rows are new."""
 
     def __init__(self, frame: pl.DataFrame, new: int) -> None:
+        """Read the column `counts`; the frame is complete."""
         self._frame = frame
         self._new = np.arange(frame.height) < new
         self._counts = frame["counts"].fill_null(value=True).to_numpy()
         self._trace: NDArray[np.int64] | None = None
 
     def choose(self, check: Asks, *, sample: bool = True) -> Choice:
-        matches = np.ones(self._frame.height, dtype=bool)
-        if check.match is not None:
-            answer = self._frame.select(answer=check.match)["answer"]
-            if len(answer) == 1 != self._frame.height:
-                answer = answer.new_from_index(0, self._frame.height)
-            matches = answer.cast(pl.Boolean).fill_null(value=False).to_numpy()
+        """Return the rows for this check; without `sample` none is left to chance."""
+        try:
+            matches = self._matches(check.match)
+        except Exception as error:  # noqa: BLE001 - a cast that this data does not fit; it is a row
+            return self._broken(check, " ".join(str(error).split())[:300])
         kept = self._sampled(check.sample if sample else 1)
         if check.shape == "trace":
             return self._traces(matches, kept)
@@ -85,6 +90,25 @@ class Chooser:
                 "sampled": int((rows & matches & ~kept).sum()),
             },
         )
+
+    def _matches(self, match: pl.Expr | None) -> Mask:
+        height = self._frame.height
+        if match is None:
+            return np.ones(height, dtype=bool)
+        answer = self._frame.select(answer=match)["answer"]
+        if len(answer) == 1 != height:
+            answer = answer.new_from_index(0, height)
+        return answer.cast(pl.Boolean).fill_null(value=False).to_numpy()
+
+    def _broken(self, check: Asks, problem: str) -> Choice:
+        text = f"its match could not be computed: {problem}"
+        if check.shape != "trace":
+            rows = self._new & self._counts
+            duplicates = {"duplicate": int((self._new & ~self._counts).sum())}
+            return Choice(rows, int(self._new.sum()), duplicates, text)
+        first = np.zeros(self._frame.height, dtype=bool)
+        first[np.unique(self._numbers()[self._new], return_index=True)[1]] = True
+        return Choice(first, int(first.sum()), {}, text)
 
     def _traces(self, matches: Mask, kept: Mask) -> Choice:
         """Choose whole traces: those with a new span of which a span that counts matches."""

@@ -15,7 +15,7 @@ from evalspan.evaluate._frame import complete
 from evalspan.evaluate._process import Worker
 from evalspan.evaluate._run import run
 from evalspan.evaluate._scores import table
-from evalspan.evaluate._verdicts import SCHEMA
+from evalspan.evaluate._verdicts import SCHEMA, of_error
 
 
 class InlineVerdict(NamedTuple):
@@ -116,7 +116,10 @@ class Evaluator:
             if key not in parts:
                 parts[key] = _part(frame, choice.rows)
             rows, part = parts[key]
-            answers.append((check, choice, self._ask(check, part, rows)))
+            if choice.problem:
+                answers.append((check, choice, of_error(rows, choice.problem)))
+            else:
+                answers.append((check, choice, self._ask(check, part, rows)))
         return answers
 
     def _ask(self, check: Check, part: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:

@@ -47,6 +47,8 @@ async def judge(
     limit = asyncio.Semaphore(concurrency)
 
     async def one(row: int) -> tuple[list[Line], float | None]:
+        if choice.problem:
+            return _all_failed(checklist, choice.problem), None
         async with limit:
             return await _ask_about(views[row], checklist, ask)
 

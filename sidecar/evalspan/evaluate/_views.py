@@ -1,6 +1,6 @@
 """Spans and traces as checks see them, read out of a frame only where they are looked at."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ _VALUE_FIELDS = ("string", "int", "double", "bool", "bytes")
 class _Columns:
     """The columns of a frame as Python lists, each made when it is first asked for."""
 
-    def __init__(self, frame: pl.DataFrame) -> None:
+    def __init__(self, frame: pl.DataFrame, dimensions: Sequence[str]) -> None:
         self._frame = frame
+        self.dimensions = dimensions
         self._lists: dict[str, list[Any]] = {}
         self.names = frame.columns
 
@@ -47,19 +48,24 @@ class _Row(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._columns.names)
 
+    def dimensions(self) -> dict[str, Any]:
+        """Return the dimensions that have a value."""
+        values = ((name, self[name]) for name in self._columns.dimensions)
+        return {name: value for name, value in values if value is not None}
 
-class _Late(Mapping[str, Any]):
-    """A mapping that is made when it is first looked at."""
 
-    __slots__ = ("_made", "_make")
+class _Attributes(Mapping[str, Any]):
+    """The attributes of one span as they came, put together when first looked at."""
 
-    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
-        self._make = make
+    __slots__ = ("_made", "_row")
+
+    def __init__(self, row: _Row) -> None:
+        self._row = row
         self._made: dict[str, Any] | None = None
 
     def _all(self) -> dict[str, Any]:
         if self._made is None:
-            self._made = self._make()
+            self._made = _attributes(self._row)
         return self._made
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - as it came
@@ -75,18 +81,22 @@ class _Late(Mapping[str, Any]):
         return repr(self._all())
 
 
+class _Dimensions(_Attributes):
+    """The dimensions of one span that have a value."""
+
+    __slots__ = ()
+
+    def _all(self) -> dict[str, Any]:
+        if self._made is None:
+            self._made = self._row.dimensions()
+        return self._made
+
+
 def span_views(frame: pl.DataFrame, dimensions: Sequence[str]) -> list[SpanView]:
     """Return one view per row of a complete frame."""
-    columns = _Columns(frame)
-    return [_view(_Row(columns, row), dimensions) for row in range(frame.height)]
-
-
-def _view(row: _Row, dimensions: Sequence[str]) -> SpanView:
-    return SpanView(
-        row,
-        _Late(lambda: _attributes(row)),
-        _Late(lambda: {d: row[d] for d in dimensions if row[d] is not None}),
-    )
+    columns = _Columns(frame, dimensions)
+    rows = [_Row(columns, row) for row in range(frame.height)]
+    return [SpanView(row, _Attributes(row), _Dimensions(row)) for row in rows]
 
 
 def _attributes(row: _Row) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from evalspan.explain._settings import ExplainSettings
 from evalspan.explain._sides import Mask, Sides
 from evalspan.explain._slices import Ranked, independent, ranked
 from evalspan.stats import (
-    sums_by,
     Interval,
     crossed,
     mix_difference,
     stratified_difference,
+    sums_by,
     weighted_mean,
 )
 
@@ -25,6 +25,8 @@ Prompts = Callable[[str], str | None]
 FAILING = 0.5
 SMALL = 0.1
 """Shares of the drop below this are not worth a finding of their own."""
+MOST = 0.5
+"""Slices that hold less of the drop than this leave it a drop of the whole."""
 NEW_BEFORE, NEW_AFTER = 0.05, 0.5
 """A value is new where it had less than the one and has more than the other share of rows."""
 
@@ -62,11 +64,13 @@ def find(
         return []
     slices = independent(sides, ranked(sides, settings), settings)
     findings = [_slice(sides, item, drop, regression, settings) for item in slices]
-    findings += _whole(sides, slices, drop, regression, settings)
+    whole = sum(finding["share"] for finding in findings) < MOST
+    if whole:
+        findings += _whole(sides, drop, regression, settings)
     findings += _mix(sides, drop, settings)
     findings.sort(key=lambda finding: -finding["share"])
     versions = _versions(sides, drop, regression, settings, prompts)
-    rest = _rest(sides, slices, drop, settings)
+    rest = [] if whole else _rest(sides, slices, drop, settings)
     mixed = regression["direction"] == "mix_shift"
     ordered = [*findings, *versions] if mixed else [*versions, *findings]
     return [{"rank": rank, **finding} for rank, finding in enumerate([*ordered, *rest], 1)]
@@ -130,15 +134,11 @@ def _slice(
 
 
 def _whole(
-    sides: Sides,
-    slices: list[Ranked],
-    drop: Drop,
-    regression: Mapping[str, Any],
-    settings: ExplainSettings,
+    sides: Sides, drop: Drop, regression: Mapping[str, Any], settings: ExplainSettings
 ) -> list[dict[str, Any]]:
-    """The regression's own slice, where no part of it stands out."""
+    """The regression's own slice, where no part of it holds most of the change."""
     name = json.loads(regression["slice"])
-    if slices or drop.within.estimate * sides.sign <= 0:
+    if drop.within.estimate * sides.sign <= 0:
         return []
     rows = np.ones(len(sides.score), dtype=np.bool_)
     numbers = _numbers(sides, rows, drop.within, settings)
@@ -146,7 +146,7 @@ def _whole(
         {
             "kind": "slice",
             "slice": json.dumps(name, sort_keys=True, ensure_ascii=False),
-            "title": f"{_words(name)} {_moved(sides, numbers)}, all of it alike",
+            "title": f"{_words(name)} {_moved(sides, numbers)}",
             **_shares(drop.within, drop, sides),
             **numbers,
             "countermeasure": _advice(name, regression),
@@ -182,7 +182,7 @@ def _mix(sides: Sides, drop: Drop, settings: ExplainSettings) -> list[dict[str, 
         {
             "kind": "mix",
             "slice": json.dumps({name: value}, ensure_ascii=False),
-            "title": f"The mix of traffic changed: {name}={value} went {change:+.1%} of all traffic; "
+            "title": f"The mix of traffic changed: {name}={value} by {change:+.1%} of all traffic; "
             f"the mix over {name} makes {amount:+.3f} of the score",
             **share,
             **_numbers(sides, rows, drop.mix, settings),

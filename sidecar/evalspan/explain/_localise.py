@@ -10,6 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from evalspan.stats import sums_by
+
 Floats = NDArray[np.float64]
 
 PRIOR_TOTAL = 100.0
@@ -83,7 +85,7 @@ def localise(
     whole = max(counts[0].sum() - counts[1].sum() * rate, 0.0)
     live = np.ones(counts.shape[1], dtype=np.bool_)
     found = _excesses(coded, counts, live, rate, depth)
-    causes = []
+    causes: list[str] = []
     rest = found
     while rest and rest[0][2] >= CAUSE_SHARE * whole and len(causes) < MOST_CAUSES:
         causes.append(rest[0][0])

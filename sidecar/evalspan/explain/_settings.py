@@ -13,7 +13,7 @@ class ExplainSettings(Strict):
     )
     version_dimensions: tuple[str, ...] = Field(
         default=(),
-        description="Columns such as prompt_version, model or release, whose change may be a cause.",
+        description="Columns such as prompt_version or model, whose change may be the cause.",
     )
     prompt_dimension: str = Field(
         default="prompt_version",

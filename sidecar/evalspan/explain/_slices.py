@@ -9,12 +9,16 @@ import numpy as np
 
 from evalspan.explain._settings import ExplainSettings
 from evalspan.explain._sides import Floats, Ints, Mask, Sides
-from evalspan.stats import Sums, mixture_log_evidence, stratified_difference, stratified_sums, sums_by
+from evalspan.stats import (
+    Sums,
+    mixture_log_evidence,
+    stratified_difference,
+    stratified_sums,
+    sums_by,
+)
 
 STILL_CHANGES = 2.0
 """z at which the rest of a slice, without the rows of another, is said to change too."""
-STANDS_OUT = 3.0
-"""z by which a slice must have changed more than the rest, to be a finding."""
 ONE_SIGMA = 0.6826894921370859
 RIVALS = 4
 
@@ -98,7 +102,7 @@ def _evidence(sides: Sides, after: Floats, before: Floats) -> Floats:
 
 
 def strength(sides: Sides, rows: Mask) -> float:
-    """z of the change of the rows within strata; positive in the regression's direction."""
+    """Change of the rows within strata as z; positive in the regression's direction."""
     sums = stratified_sums(*sides.table(rows))
     variance = float(sums.variance.sum())
     return float(sums.score.sum()) * sides.sign / variance**0.5 if variance > 1e-9 else 0.0  # noqa: PLR2004
@@ -111,7 +115,7 @@ def nats_of(sides: Sides, rows: Mask) -> float:
 
 
 def stands_out(sides: Sides, rows: Mask) -> float:
-    """z by which the rows changed more than all others; positive in the regression's direction."""
+    """By how much, as z, the rows changed more than all others; positive as the regression."""
     inside = stratified_difference(*sides.table(rows), level=ONE_SIGMA)
     outside = stratified_difference(*sides.table(~rows), level=ONE_SIGMA)
     if math.isnan(inside.estimate) or math.isnan(outside.estimate):
@@ -155,12 +159,14 @@ def _parent(sides: Sides, item: Ranked, found: list[Ranked]) -> Ranked | None:
 def independent(sides: Sides, order: list[Ranked], settings: ExplainSettings) -> list[Ranked]:
     """Slices that still change outside the rows of those before them."""
     taken: list[Ranked] = []
+    # of so many slices some stand out by chance: the bound grows with their number
+    bound = math.sqrt(2 * (math.log(max(len(order), 1)) + 1))
     covered = np.zeros(len(sides.score), dtype=np.bool_)
     for item in order:
         if len(taken) == settings.max_slices:
             break
         rest = item.rows & ~covered
-        enough = item.key >= settings.minimum_nats and stands_out(sides, item.rows) >= STANDS_OUT
+        enough = item.key >= settings.minimum_nats and stands_out(sides, item.rows) >= bound
         # what overlaps a finding must make its own case on the rest
         if enough and (not taken or nats_of(sides, rest) - len(item.name) >= settings.minimum_nats):
             taken.append(item)

@@ -118,9 +118,9 @@ def _derived(attributes: Attributes, dialect: Any, role: Any) -> dict[int, dict[
         if place < 0 or table.derive is None:
             continue
         roles = [ROLES.index(name) for name in table.derive_roles]
-        rows = np.flatnonzero((dialect == place) & np.isin(role, roles))
-        for row, span in zip(rows.tolist(), attributes.of_spans(rows), strict=True):
-            found[row] = {name: value for name, value in table.derive(span).items() if value}
+        spans = (dialect == place) & np.isin(role, roles)
+        for row, held in attributes.by_span(table.derive_prefixes, spans).items():
+            found[row] = {name: value for name, value in table.derive(held).items() if value}
     return found
 
 

@@ -1,6 +1,5 @@
 """The attributes of a batch of spans as one long table, grouped by key."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -86,17 +85,19 @@ class Attributes:
                     out[place] = value
         return out
 
-    def of_spans(self, spans: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - numpy rows
-        """Yield the attributes of these spans, each as a dict; of equal keys the later wins."""
-        ranges = [np.arange(self.offsets[s], self.offsets[s + 1]) for s in spans.tolist()]
-        rows = np.concatenate(ranges) if ranges else np.empty(0, np.int64)
-        values = self.values(rows)
-        names = [self.names[key] for key in self.key[rows].tolist()]
-        at = 0
-        for found in ranges:
-            stop = at + len(found)
-            yield dict(zip(names[at:stop], values[at:stop], strict=True))
-            at = stop
+    def by_span(self, prefixes: tuple[str, ...], spans: Any) -> dict[int, dict[str, Any]]:  # noqa: ANN401
+        """Return by span the scalars whose keys begin so; `spans` says which spans are wanted.
+
+        Of equal keys the later wins.
+        """
+        named = np.array([name.startswith(prefixes) for name in self.names], bool)
+        scalar = (self.kind != NESTED) & (self.kind > 0)
+        rows = np.flatnonzero(named[self.key] & scalar & spans[self.parent])
+        found: dict[int, dict[str, Any]] = {}
+        keys, parents = self.key[rows].tolist(), self.parent[rows].tolist()
+        for parent, key, value in zip(parents, keys, self.values(rows), strict=True):
+            found.setdefault(parent, {})[self.names[key]] = value
+        return found
 
     def without(self, taken: Any) -> Any:  # noqa: ANN401 - numpy rows in, Arrow list array out
         """Return the attributes that are not among `taken`, as the contract has them."""

@@ -151,4 +151,6 @@ def word(value: Any) -> str | None:  # noqa: ANN401 - any attribute value
     """Return a scalar as text; None if it is none."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return str(value) if isinstance(value, str | int | float) else None

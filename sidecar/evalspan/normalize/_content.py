@@ -58,8 +58,9 @@ def read(given: Mapping[str, Any], role: str) -> Content:
     if prompt:
         out.columns["system_prompt"] = prompt
     tools = given.get("tool_definitions")
-    if tools and not isinstance(tools, str):
-        _put(out, "tool_definitions", _messages.dump(tools), tools)
+    if tools:
+        text = tools if isinstance(tools, str) else _messages.dump(tools)
+        _put(out, "tool_definitions", text, tools)
     if not given.get("input_text"):
         _put(out, "input_text", _messages.last_user_text(messages[0]), None)
     if not given.get("output_text"):

@@ -1,35 +1,52 @@
 """Lists and objects that a dialect spreads over indexed keys: `prefix.0.role`, `prefix.1.role`."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+Tree = dict[str, Any]
 
-def tree(span: Mapping[str, Any], prefix: str) -> list[Any]:
-    """Return the elements below `prefix` in the order of their indexes.
+
+def tree(span: Mapping[str, Any]) -> Tree:
+    """Return the attributes of a span as a tree: one level for each part of their keys."""
+    root: Tree = {}
+    for key, value in span.items():
+        *steps, last = _path(key)
+        branch = root
+        for step in steps:
+            deeper = branch.setdefault(step, {})
+            branch = deeper if isinstance(deeper, dict) else {}
+        branch.setdefault(last, value)
+    return root
+
+
+@lru_cache(maxsize=65536)
+def _path(key: str) -> list[str]:
+    return key.split(".")
+
+
+def inner(branch: Mapping[str, Any], *path: str) -> Tree:
+    """Return the branch at a path; an empty one where there is none."""
+    found: Any = branch
+    for step in path:
+        found = found.get(step)
+        if not isinstance(found, dict):
+            return {}
+    return found  # type: ignore[no-any-return]
+
+
+def items(branch: Mapping[str, Any], *path: str) -> list[Tree]:
+    """Return the objects below a branch whose keys are indexes, in the order of these.
 
     The first need not be 0: SDKs that limit the number of attributes drop the
     oldest.
     """
-    root: dict[str, Any] = {}
-    for key, value in span.items():
-        if key.startswith(prefix):
-            _put(root, key[len(prefix) :].split("."), value)
-    return items(root)
+    held = inner(branch, *path)
+    places = [key for key in held if key.isascii() and key.isdigit()]
+    if len(places) > 1:
+        places.sort(key=_by_number)
+    return [held[place] for place in places if isinstance(held[place], dict)]
 
 
-def items(branch: Any) -> list[Any]:  # noqa: ANN401 - a branch of the tree or nothing
-    """Return the objects of a branch whose keys are indexes, in their order."""
-    if not isinstance(branch, dict):
-        return []
-    places = sorted(int(key) for key in branch if key.isascii() and key.isdigit() and len(key) < 10)  # noqa: PLR2004 - no list is longer
-    found = (branch.get(str(place)) for place in places)
-    return [item for item in found if isinstance(item, dict)]
-
-
-def _put(branch: dict[str, Any], path: list[str], value: Any) -> None:  # noqa: ANN401
-    for step in path[:-1]:
-        deeper = branch.setdefault(step, {})
-        if not isinstance(deeper, dict):
-            return
-        branch = deeper
-    branch.setdefault(path[-1], value)
+def _by_number(place: str) -> tuple[int, str]:
+    return len(place.lstrip("0")), place.lstrip("0")

@@ -13,11 +13,13 @@ from pydantic_core import from_json
 
 _SYSTEM: Final = ("system", "developer")
 _NO_ANSWER: Final = ("tool", "user", *_SYSTEM)
+# Python refuses to write numbers of more than 4,300 digits.
+_MOST_BITS: Final = 1024
 Message = dict[str, Any]
 
 
 def dump(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """Write compact JSON; numbers that JSON does not know become null."""
+    """Write compact JSON; numbers that JSON does not know, or nobody can write, become null."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except ValueError:
@@ -29,6 +31,8 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
+    if isinstance(value, int):
+        return value if value.bit_length() < _MOST_BITS else None
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -91,9 +95,9 @@ def message(given: Any, role: str) -> Message:  # noqa: ANN401 - any JSON value
         body = [{"type": "tool_call_response", "id": call_id, "response": content}]
     else:
         body = parts(content)
-    body += [
-        _tool_call(call) for call in given.get("tool_calls") or () if isinstance(call, Mapping)
-    ]
+    calls = given.get("tool_calls")
+    if isinstance(calls, list):
+        body += [_tool_call(call) for call in calls if isinstance(call, Mapping)]
     out: Message = {"role": named, "parts": body}
     out |= {key: given[key] for key in ("name", "finish_reason") if given.get(key)}
     return out
@@ -107,6 +111,8 @@ def parts(content: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any JSON valu
         return [_text(content)] if content else []
     if isinstance(content, Mapping):
         content = [content]
+    if content is not None and not isinstance(content, list):
+        return [_text(dump(content))]
     return [_part(block) for block in content or () if isinstance(block, Mapping | str)]
 
 

@@ -123,7 +123,12 @@ async def optimize(
     dataset = str(cases["dataset"][0])
     experiment = _experiment(dataset, check, prompt, settings, now)
     mutators = [load_mutator(each, powers) for each in settings.mutators]
-    job = Job(prompt, check, finding, settings, mutators, Meter(powers.ask))
+    ask = Meter(powers.ask)
+    job = Job(prompt, check, finding, settings, mutators, ask, len(parts["holdout"]))
+    least = 2 * len(parts["search"]) + job.proof_replays
+    if least > settings.max_replays:
+        msg = f"{len(every)} cases take at least {least} replays; raise max_replays or lower cases"
+        raise OptimizeError(msg)
     async with _connect(settings.target, powers) as target:
         replays = Replays(target, powers, settings.target, experiment=experiment, now=now)
         found = await search(parts["search"], job, replays)

@@ -4,7 +4,8 @@ The check that is to get better needs an exact paired test (McNemar). Every othe
 check, and every slice with cases enough, must be proven not worse by more than
 the margin (non-inferiority, the error divided by the number of proofs). What is
 too small to prove is a reservation that says how many more cases it needs, and
-evidence of harm (one-sided exact sign test) is a veto.
+evidence of harm (one-sided exact sign test, its error shared by the other checks,
+and once more by the slices of each check) is a veto.
 """
 
 import math
@@ -21,13 +22,14 @@ from evalspan.optimize._words import (
     lost,
     too_dear,
     too_many_failed,
+    too_slow,
     unproven,
     unproven_slices,
     vetoes,
 )
 from evalspan.stats import mcnemar_exact, non_inferiority, paired_difference_interval
 
-_MOST_PROJECTED = 100_000
+_MOST_PROJECTED = 10_000
 _non_inferiority = lru_cache(maxsize=4096)(non_inferiority)  # slices repeat the same few counts
 
 
@@ -48,7 +50,9 @@ def judge(
     provable = [entry for entry in sliced if entry[0].n >= _fewest(settings)]
     proofs = max(1, len(whole) - 1 + len(provable))
     rows = [
-        _improvement(*entry, settings) if entry[1] == check else _other(*entry, settings, proofs, 1)
+        _improvement(*entry, settings)
+        if entry[1] == check
+        else _other(*entry, settings, proofs, len(whole) - 1)
         for entry in whole
     ]
     parts = [_other(*entry, settings, proofs, len(groups)) for entry in sliced if entry[0].n]
@@ -58,6 +62,7 @@ def judge(
         *too_many_failed(len(pairs), failed, settings),
         *vetoes(rows, parts),
         *too_dear(resources, settings),
+        *_too_slow(pairs, settings),
     ]
     reservations = [*unproven(rows), *unproven_slices(parts), *lost(rows, settings)]
     verdict: Verdict = (
@@ -73,6 +78,18 @@ def judge(
         resources=resources,
         failed_replays=failed,
     )
+
+
+def _too_slow(pairs: Sequence[Pair], settings: OptimizeSettings) -> list[str]:
+    """Veto where the typical answer takes longer than is allowed: a sign test of the pairs.
+
+    A mean of times would let one slow call decide.
+    """
+    times = [(each.before.output.duration_ms, each.after.output.duration_ms) for each in pairs]
+    known = [(old, new) for old, new in times if old is not None and new is not None]
+    slow = sum(new > old * (1 + settings.max_latency_increase) for old, new in known)
+    proven = _sign_test(slow, len(known) - slow) <= settings.alpha
+    return [too_slow(slow, len(known), settings)] if proven else []
 
 
 def harmed(judgement: Judgement) -> bool:
@@ -168,7 +185,7 @@ def _more_cases(seen: Tally, alpha: float) -> int:
         return 0
     size = seen.n
     while size < _MOST_PROJECTED:
-        size += max(1, size // 50)
+        size += max(1, size // 20)
         losses, gains = (round(k * size / seen.n) for k in (seen.losses, seen.gains))
         if mcnemar_exact(losses, gains) <= alpha:
             return size - seen.n

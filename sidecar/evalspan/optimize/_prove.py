@@ -30,22 +30,22 @@ class Proof:
 
 async def prove(found: Search, holdout: Sequence[Case], job: Job, replays: Replays) -> Proof:
     """Judge the finalists on the holdout. Only the best of the search can be accepted."""
-    finalists = found.finalists()
-    rest = [each for each in found.candidates if each not in finalists]
+    finalists, best = found.finalists(), found.best
+    shown = {id(each) for each in finalists}
+    rest = [each for each in found.candidates if id(each) not in shown]
     tail = [*(_from_search(each, job) for each in rest), *found.refused]
     if not finalists:
         return Proof(None, tuple(tail))
-    before = await replays.replay(job.prompt, holdout, "holdout, current prompt")
+    prompts = [job.prompt, *(each.proposal.prompt for each in finalists)]
+    before, *afters = await replays.replay_together(prompts, holdout, "holdout")
     accepted: Accepted | None = None
     rejected: list[Rejected] = []
     changes = _changes((), ())
-    for place, each in enumerate(finalists, 1):
-        what = f"holdout, proposal {place} of {len(finalists)}"
-        after = await replays.replay(each.proposal.prompt, holdout, what)
+    for place, (each, after) in enumerate(zip(finalists, afters, strict=True), 1):
         judgement = judge(before, after, job.check, job.settings)
         if place == 1:
             changes = _changes(before, after)
-        if each is found.best and judgement.verdict != "rejected":
+        if each is best and judgement.verdict != "rejected":
             accepted = _accept(each, job, judgement)
         else:
             reason = "; ".join(judgement.reasons) or _NOT_BEST

@@ -44,21 +44,34 @@ class Replays:
 
     async def replay(self, prompt: str, cases: Sequence[Case], what: str) -> tuple[Tried, ...]:
         """Answer every case with the prompt, in their order; `what` is told as progress."""
-        gate = asyncio.Semaphore(self._settings.concurrency)
-        done = 0
+        return (await self.replay_together([prompt], cases, what))[0]
 
-        async def one(case: Case) -> Output:
+    async def replay_together(
+        self, prompts: Sequence[str], cases: Sequence[Case], what: str
+    ) -> list[tuple[Tried, ...]]:
+        """Answer every case with each prompt, case by case.
+
+        The answers to one case are given at about the same time, so that a busy
+        hour of the endpoint falls on all prompts alike.
+        """
+        gate = asyncio.Semaphore(self._settings.concurrency)
+        done, total = 0, len(cases) * len(prompts)
+
+        async def one(prompt: str, case: Case) -> Output:
             nonlocal done
             async with gate:
                 output = await self._answer(prompt, case)
             done += 1
-            self._powers.progress(what, done, len(cases))
+            self._powers.progress(what, done, total)
             return output
 
-        outputs = await asyncio.gather(*(one(case) for case in cases))
-        tried = self._scored(prompt, cases, outputs)
-        self._tried += [(variant_of(prompt), each) for each in tried]
-        return tried
+        outputs = await asyncio.gather(*(one(p, case) for case in cases for p in prompts))
+        found = []
+        for place, prompt in enumerate(prompts):
+            tried = self._scored(prompt, cases, outputs[place :: len(prompts)])
+            self._tried += [(variant_of(prompt), each) for each in tried]
+            found.append(tried)
+        return found
 
     @property
     def tried(self) -> list[Tried]:

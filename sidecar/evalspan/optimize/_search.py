@@ -24,6 +24,12 @@ class Job:
     settings: OptimizeSettings
     mutators: Sequence[Mutator]
     ask: Meter
+    holdout_cases: int
+
+    @property
+    def proof_replays(self) -> int:
+        """Calls that the proof takes at most: the current prompt, the best, the runners-up."""
+        return self.holdout_cases * (2 + RUNNERS_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,9 @@ async def search(cases: Sequence[Case], job: Job, replays: Replays) -> Search:
             break
         found.rounds = number
         for place, proposal in enumerate(fresh, 1):
+            if len(replays.tried) + len(cases) + job.proof_replays > job.settings.max_replays:
+                found.errors.append(f"stopped in round {number}: max_replays would be passed")
+                return found
             what = f"round {number}, proposal {place} of {len(fresh)}"
             tried = await replays.replay(proposal.prompt, cases, what)
             judgement = judge(found.baseline, tried, job.check, job.settings, "search")

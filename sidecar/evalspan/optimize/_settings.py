@@ -70,7 +70,8 @@ class OptimizeSettings(Strict):
         default=0.1,
         gt=0,
         lt=0.5,
-        description="One-sided error probability at which a fall of a check is a veto.",
+        description="One-sided error probability of the vetoes on harm, shared by the other checks, "
+        "and once more by the slices of each check.",
     )
     max_cost_increase: float = Field(
         default=0.25,
@@ -80,13 +81,18 @@ class OptimizeSettings(Strict):
     max_latency_increase: float = Field(
         default=0.5,
         ge=0,
-        description="How much slower an answer may get (mean).",
+        description="How much slower the typical answer may get.",
     )
     max_failed_replays: float = Field(
         default=0.1,
         ge=0,
         lt=1,
         description="Share of calls that may fail before nothing can be proven.",
+    )
+    max_replays: int = Field(
+        default=5_000,
+        ge=2,
+        description="Most calls of the target in one search, the proof included.",
     )
     mutators: tuple[MutatorSettings, ...] = Field(
         default=(MutatorSettings(use="add_missing_rule"), MutatorSettings(use="rewrite")),

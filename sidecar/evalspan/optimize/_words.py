@@ -37,23 +37,22 @@ def vetoes(checks: Sequence[Comparison], slices: Sequence[Comparison]) -> list[s
 
 
 def too_dear(resources: Sequence[Resource], settings: OptimizeSettings) -> list[str]:
-    """Vetoes on cost (tokens where no price is known) and on latency."""
+    """Veto on cost, or on tokens where no price is known."""
     by_name = {row.name: row for row in resources}
     cost = by_name["cost_usd"]
     money = [cost] if cost.n else [by_name["input_tokens"], by_name["output_tokens"]]
     before, after = (sum(getattr(row, side) or 0.0 for row in money) for side in _SIDES)
-    word = "an answer costs" if cost.n else "an answer takes tokens"
-    found = [_rise(word, before, after, settings.max_cost_increase)]
-    slow = by_name["duration_ms"]
-    found.append(
-        _rise(
-            "an answer takes time",
-            slow.before or 0.0,
-            slow.after or 0.0,
-            settings.max_latency_increase,
-        )
-    )
-    return [text for text in found if text]
+    limit = settings.max_cost_increase
+    if before <= 0 or after <= before * (1 + limit):
+        return []
+    word = "costs" if cost.n else "takes tokens"
+    return [f"an answer {word} {after / before - 1:.0%} more than before, {limit:.0%} is allowed"]
+
+
+def too_slow(slow: int, timed: int, settings: OptimizeSettings) -> str:
+    """Veto on latency: `slow` of `timed` answers took longer than is allowed."""
+    limit = settings.max_latency_increase
+    return f"{slow} of {timed} answers take over {limit:.0%} more time than before"
 
 
 _SIDES = ("before", "after")
@@ -113,12 +112,6 @@ def _falls(row: Comparison) -> str:
         f"{row.check} falls{place} from {_rate(row.before)} to {_rate(row.after)} "
         f"({row.losses} of {row.n} cases lost, {row.gains} won)"
     )
-
-
-def _rise(what: str, before: float, after: float, limit: float) -> str:
-    if before <= 0 or after <= before * (1 + limit):
-        return ""
-    return f"{what} {after / before - 1:.0%} more than before, {limit:.0%} is allowed"
 
 
 def _rate(value: float | None) -> str:

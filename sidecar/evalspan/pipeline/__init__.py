@@ -28,12 +28,13 @@ from evalspan.pipeline._build import (
     views_of,
     write_side_of,
 )
+from evalspan.pipeline._check import check_config
 from evalspan.pipeline._ingest import ingest_files
 from evalspan.pipeline._ledger import Ledger, ledger
 from evalspan.pipeline._parts import run_part, supervise
 from evalspan.pipeline._plugins import plugins
 from evalspan.pipeline._read import ReadSide
-from evalspan.pipeline._settings import Settings, check_config, load_settings
+from evalspan.pipeline._settings import Settings, load_settings
 from evalspan.pipeline._write import STAGES, WriteSide
 
 __all__ = [

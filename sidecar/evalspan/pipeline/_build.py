@@ -66,7 +66,7 @@ def _buckets(settings: Settings) -> dict[str, tuple[float, ...]]:
         use = check.use or name
         if ":" not in use:
             module = importlib.import_module(f"{evaluate.BUILT_IN}.{use}")
-            found[name] = tuple(getattr(module, "BUCKETS", ()))
+            found[name] = tuple(map(float, getattr(module, "BUCKETS", ())))
     return {name: bounds for name, bounds in found.items() if bounds}
 
 

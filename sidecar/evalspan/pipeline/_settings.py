@@ -1,13 +1,15 @@
 """The config as a whole: one key for each room, each key's settings in the room's door."""
 
+import re
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from evalspan import config, model
-from evalspan.config import ConfigError, Dimension, Duration, Strict
+from evalspan.config import Dimension, Duration, Mistake, Strict
 from evalspan.detect import DetectSettings
 from evalspan.evaluate import ChecklistSettings, CheckSettings, ModelPrice
 from evalspan.explain import ExplainSettings
@@ -29,6 +31,12 @@ BUILT_IN = {
     "prompt_version": "prompt_version",
     "model": "model",
 }
+# Names that mean something else beside a dimension: labels of our metrics, columns of analyses.
+_TAKEN: Final = frozenset(
+    ("le", "quantile", "job", "instance", "reason", "outcome", "kind", "direction", "slice", "id")
+    + ("score", "cluster", "attempt", "counts", "root", "day", "row", "bucket", "shown", "n")
+)
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class AnalysisSettings(Strict):
@@ -129,23 +137,31 @@ class Settings(Strict):
     def _fits(self) -> Self:
         for name, dimension in self.dimensions.items():
             _check_dimension(name, dimension)
-        both = set(self.checks) & set(self.checklists)
-        if both:
-            msg = f"{min(both)!r} names a check and a checklist; a name is one of them"
-            raise ValueError(msg)
+        for kind, names in (("checks", self.checks), ("checklists", self.checklists)):
+            for name in names:
+                _check_name(kind, name)
+        for name in self.checklists:
+            if name in self.checks:
+                told = "a check has this name already; a name is one of them"
+                raise Mistake(("checklists", name), told)
         needed = self.settle.idle + self.settle.max_age
         if self.wal.tick_for < needed:
-            msg = (
-                f"wal.tick_for ({self.wal.tick_for}) must be at least settle.idle + "
-                f"settle.max_age ({needed}), or the last traces would wait for the next one"
+            told = (
+                f"must be at least settle.idle + settle.max_age ({needed}), or the last traces "
+                f"would wait for the next one (found {self.wal.tick_for})"
             )
-            raise ValueError(msg)
+            raise Mistake(("wal", "tick_for"), told)
         return self
+
+    @property
+    def file(self) -> Path | None:
+        """The config file; None where the defaults are used."""
+        return self._file
 
     @property
     def folder(self) -> Path:
         """Folder of the config file: where user modules and schemas are looked for."""
-        return self._file.parent if self._file else Path.cwd()
+        return self._file.resolve().parent if self._file else Path.cwd()
 
     @property
     def all_dimensions(self) -> tuple[str, ...]:
@@ -174,19 +190,28 @@ class Settings(Strict):
 
 
 def _check_dimension(name: str, dimension: Dimension) -> None:
-    if (dimension.attribute is None) == (dimension.column is None):
-        msg = f"dimensions.{name}: set attribute or column, one of them"
-        raise ValueError(msg)
+    keys = ("dimensions", name)
     columns = model.SPANS.schema.names
-    if dimension.column is not None and dimension.column not in columns:
-        msg = f"dimensions.{name}.column: SPANS has no column {dimension.column!r}"
-        raise ValueError(msg)
     if name in BUILT_IN:
-        msg = f"dimensions.{name}: this dimension is always there; choose another name"
-        raise ValueError(msg)
-    if name in columns:
-        msg = f"dimensions.{name}: SPANS has a column of this name; choose another name"
-        raise ValueError(msg)
+        raise Mistake(keys, "this dimension is always there; choose another name")
+    if name in columns or name in _TAKEN or name in model.SCORES.schema.names:
+        raise Mistake(keys, "this is the name of a column or label already; choose another name")
+    if not _LABEL.fullmatch(name) or name.startswith("__"):
+        told = "a dimension becomes a metric label: letters, digits and _, no digit first, no __"
+        raise Mistake(keys, told)
+    if (dimension.attribute is None) == (dimension.column is None):
+        raise Mistake(keys, "set attribute or column, one of them")
+    if dimension.column is not None and dimension.column not in columns:
+        near = get_close_matches(dimension.column, columns, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise Mistake((*keys, "column"), f"SPANS has no column {dimension.column!r}.{hint}")
+
+
+def _check_name(kind: str, name: str) -> None:
+    """A name is a metric label and, with `/item` after it, the name of a stream of verdicts."""
+    if not name or "/" in name or not name.isprintable():
+        told = "a name is not empty and has no / in it (that stands before an item)"
+        raise Mistake((kind, name), told)
 
 
 def load_settings(file: Path | None = None, *, data: Path | None = None) -> Settings:
@@ -199,26 +224,5 @@ def load_settings(file: Path | None = None, *, data: Path | None = None) -> Sett
     settings = config.load(file, Settings) if file else Settings()
     if data is not None:
         settings = settings.model_copy(update={"data": data})
-    settings._file = file.resolve() if file else None  # noqa: SLF001 - our own class
+    settings._file = file  # noqa: SLF001 - our own class
     return settings
-
-
-def check_config(file: Path) -> list[str]:
-    """Check a config as far as it goes without running it; returns notes. Raises ConfigError."""
-    settings = load_settings(file)
-    from evalspan.pipeline._build import evaluator_of, views_of  # noqa: PLC0415 - a cycle else
-
-    evaluator_of(settings)
-    known = views_of(settings, None)
-    for name in settings.analysis.views:
-        if name not in known:
-            msg = f"{file}: analysis.views: there is no view {name!r}; known: {', '.join(known)}"
-            raise ConfigError(msg)
-    return _notes(settings)
-
-
-def _notes(settings: Settings) -> list[str]:
-    notes = []
-    if not settings.checks and not settings.checklists:
-        notes.append("note: no checks are configured; only the GenAI client metrics will show")
-    return notes

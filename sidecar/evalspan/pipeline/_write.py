@@ -5,7 +5,7 @@ the segments before it, so that replaying them after a crash gives the same
 rows, and commits that were made are skipped.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +36,33 @@ class Done:
     log_records: int
     scores: int
     settled: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What settled at a segment, and its verdicts."""
+
+    settlement: settle.Settlement
+    evaluated: evaluate.Evaluated
+
+
+@dataclass(slots=True)
+class _Taken:
+    """The segment in hand: what is to be written of it, kept until all of it is."""
+
+    number: int
+    closed_us: int
+    now: datetime
+    quarantine: pa.Table
+    spans: pa.Table
+    events: pa.Table
+    counts: list[Count]
+    settled: _Settled | None = None
+
+    @property
+    def rows(self) -> tuple[tuple[Table, pa.Table], ...]:
+        """What is written before anything settles."""
+        return ((QUARANTINE, self.quarantine), (SPANS, self.spans), (EVENTS, self.events))
 
 
 class WriteSide:
@@ -69,16 +96,17 @@ class WriteSide:
             duplicate_window,
         )
         self._next = 0
+        self._in_hand: _Taken | None = None
         self._settler = settler(self._recover())
 
     def _recover(self) -> pa.Table | None:
-        """Remember the rows from before the first segment that is here; return SETTLED of then."""
+        """Remember the rows from before the first segment that is here; return SETTLED so far."""
         first = next(iter(wal.segments(self._log_folder)), None)
         if first is None or not self._tables.committed(LEDGER, first.log_id):
             return None
         for table, seen in ((SPANS, self._seen_spans), (EVENTS, self._seen_events)):
             self._remember(table, seen, first.number)
-        settled = self._tables.scan(SETTLED).filter(pl.col("segment") < first.number)
+        settled = self._tables.scan(SETTLED)
         newest = pl.col("settled_time").max() - _REMEMBERED
         rows = settled.filter(pl.col("settled_time") >= newest).collect()
         return rows.select(SETTLED.schema.names).to_arrow().cast(SETTLED.schema)
@@ -97,47 +125,80 @@ class WriteSide:
         return [s for s in wal.segments(self._log_folder) if s.number >= self._next]
 
     def step(self, segment: wal.Segment, *, flush: bool = False) -> Done:
-        """Take one segment to its end; `flush` settles every trace with it."""
+        """Take one segment to its end; `flush` settles every trace with it.
+
+        Raises StoreError or OSError where something could not be written or read;
+        the same segment can then be given again and goes on from there.
+        """
+        app, number = segment.log_id, segment.number
+        taken = self._taken(segment)
+        with self._observe("store"):
+            self._commit(taken.rows, app, number)
+        settled = self._settled(taken, flush=flush)
+        with self._observe("commit"):
+            scores = settled.evaluated.scores
+            self._commit(((SETTLED, settled.settlement.settled), (SCORES, scores)), app, number)
+            counts = [*taken.counts, *settled.evaluated.counts]
+            fresh = self._account(app, number, taken.now, counts)
+        if fresh and self._metrics is not None:
+            with self._observe("metrics"):
+                self._count(counts, settled.settlement, settled.evaluated)
+        self._next, self._in_hand = number + 1, None
+        return Done(
+            number,
+            taken.spans.num_rows,
+            _log_records(taken.events),
+            scores.num_rows,
+            settled.settlement.settled.num_rows,
+        )
+
+    def _taken(self, segment: wal.Segment) -> "_Taken":
+        """Decode a segment and drop its repeats, once however often it is tried to be written.
+
+        Whoever looks a second time finds that every row came before.
+        """
+        if self._in_hand is not None and self._in_hand.number == segment.number:
+            return self._in_hand
         closed = wal.close_time(segment)
         now = datetime.fromtimestamp(closed / 1e9, UTC)
-        app, number = segment.log_id, segment.number
         with self._observe("decode"):
-            decoded = decode.decode(list(wal.read(segment)), number)
+            decoded = decode.decode(list(wal.read(segment)), segment.number)
         with self._observe("normalize"):
             rows = normalize.normalize(decoded)
         with self._observe("store"):
             spans = _new(rows.spans, self._seen_spans, now)
             events = _new(rows.events, self._seen_events, now)
-            for table, part in ((QUARANTINE, decoded.quarantine), (SPANS, spans), (EVENTS, events)):
-                if part.num_rows:
-                    self._tables.commit(table, part, app, number)
+        self._in_hand = _Taken(
+            segment.number,
+            closed // 1000,
+            now,
+            decoded.quarantine,
+            spans,
+            events,
+            _counts(decoded, rows, spans, events),
+        )
+        return self._in_hand
+
+    def _settled(self, taken: "_Taken", *, flush: bool) -> "_Settled":
+        """Settle and evaluate, once however often it is tried to be written."""
+        if taken.settled is not None:
+            return taken.settled
         with self._observe("settle"):
-            settlement = self._settler.push(spans, events, closed // 1000, number)
+            closed_us, number = taken.closed_us, taken.number
+            settlement = self._settler.push(taken.spans, taken.events, closed_us, number)
             if flush:
-                settlement = _both(settlement, self._settler.flush(closed // 1000, number))
+                settlement = _both(settlement, self._settler.flush(closed_us, number))
         with self._observe("evaluate"):
             evaluated = self._evaluator.evaluate(
-                settlement.spans,
-                settlement.context,
-                segment=number,
+                settlement.spans, settlement.context, segment=number
             )
-        with self._observe("commit"):
-            for table, part in ((SETTLED, settlement.settled), (SCORES, evaluated.scores)):
-                if part.num_rows:
-                    self._tables.commit(table, part, app, number)
-            counts = [*_counts(decoded, rows, spans, events), *evaluated.counts]
-            fresh = self._account(app, number, now, counts)
-        if fresh and self._metrics is not None:
-            with self._observe("metrics"):
-                self._count(counts, settlement, evaluated)
-        self._next = number + 1
-        return Done(
-            number,
-            spans.num_rows,
-            _log_records(events),
-            evaluated.scores.num_rows,
-            settlement.settled.num_rows,
-        )
+        taken.settled = _Settled(settlement, evaluated)
+        return taken.settled
+
+    def _commit(self, rows: Iterable[tuple[Table, pa.Table]], app: str, segment: int) -> None:
+        for table, part in rows:
+            if part.num_rows:
+                self._tables.commit(table, part, app, segment)
 
     def forget(self) -> int:
         """Delete the segments that no pending trace needs; returns how many."""

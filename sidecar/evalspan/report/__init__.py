@@ -46,10 +46,11 @@ __all__ = [
 ]
 
 
-def render(report: Report, use: str, folder: Path | None = None) -> str | bytes:
+def render(report: Report, use: str, folder: Path | None = None, **settings: object) -> str | bytes:
     """Show a report with a renderer: terminal, html, markdown, otlp or module:function.
 
-    `folder` holds the user's modules. Raises PluginError.
+    `folder` holds the user's modules; `settings` are keyword parameters of the
+    renderer, such as `width` and `colour` of terminal. Raises PluginError.
     """
-    shown: str | bytes = load(RENDERERS, use, folder).function(report)
+    shown: str | bytes = load(RENDERERS, use, folder).function(report, **settings)
     return shown

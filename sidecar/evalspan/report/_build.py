@@ -143,12 +143,16 @@ def _optimization(outcome: Mapping[str, Any]) -> Optimization:
 
 
 def _short(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Cut every text: a diff more generously, since it is shown whole."""
+    """Cut every text: a diff more generously, and never a prompt, which is to be applied."""
     if isinstance(value, str):
-        return cut(value, _DIFF)
+        return cut(value, _EXCERPT)
     if isinstance(value, Mapping):
         return {
-            key: cut(each, _EXCERPT) if isinstance(each, str) and key != "diff" else _short(each)
+            key: each
+            if key == "prompt"
+            else cut(each, _DIFF if key == "diff" else _EXCERPT)
+            if isinstance(each, str)
+            else _short(each)
             for key, each in value.items()
         }
     if isinstance(value, list | tuple):

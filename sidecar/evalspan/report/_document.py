@@ -132,6 +132,12 @@ class Proposal(_Part):
     judgement: Judgement | None
 
 
+class AcceptedProposal(Proposal):
+    """A proposal that was proven, with the whole prompt: the only one that can be applied."""
+
+    prompt: str
+
+
 class Optimization(_Part):
     """The search for a better prompt. `accepted` is null unless one was proven."""
 
@@ -139,7 +145,7 @@ class Optimization(_Part):
     verdict: str
     summary: str
     created_time: datetime
-    accepted: Proposal | None
+    accepted: AcceptedProposal | None
     rejected: tuple[Proposal, ...]
     better: tuple[CaseChange, ...]
     worse: tuple[CaseChange, ...]

@@ -112,7 +112,7 @@ def _optimization(report: Report, found: Optimization) -> Event:
 def _proposal(proposal: Proposal) -> Mapping[str, Any]:
     judgement = proposal.judgement
     shown = judgement.model_dump(mode="json", exclude={"slices"}) if judgement else None
-    return {**proposal.model_dump(mode="json", exclude={"judgement"}), "judgement": shown}
+    return {**proposal.model_dump(mode="json", exclude={"judgement", "prompt"}), "judgement": shown}
 
 
 def _fitting(body: Mapping[str, Any]) -> Mapping[str, Any]:

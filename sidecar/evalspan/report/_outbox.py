@@ -16,6 +16,7 @@ from pathlib import Path
 from evalspan.report._send import Sent, send
 from evalspan.report._settings import OtlpSettings
 from evalspan.report._store import write_atomically
+from evalspan.report._text import one_line
 
 _NAME = re.compile(r"(?P<id>[0-9a-f]{16,64})\.(?P<tries>\d+)\.(?P<next>\d+)\.binpb")
 Send = Callable[[bytes, OtlpSettings], Sent]
@@ -29,6 +30,11 @@ class Failure:
     tries: int
     error: str
     dead: bool
+
+    def __str__(self) -> str:
+        """Return one line for a log."""
+        after = "put aside" if self.dead else "will be sent again"
+        return f"report {self.id} not sent at try {self.tries}, {after}: {self.error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +81,13 @@ class Outbox:
         return Flushed(len(due) - len(failures), waiting + again, tuple(failures))
 
     def _try(self, path: Path, name: re.Match[str], now: datetime) -> Failure | None:
-        sent = self._send(path.read_bytes(), self._settings)
+        try:
+            request = path.read_bytes()
+        except FileNotFoundError:  # another process has sent it meanwhile
+            return None
+        sent = self._send(request, self._settings)
         if sent.error is None:
-            path.unlink()
+            path.unlink(missing_ok=True)
             return None
         tries = int(name["tries"]) + 1
         dead = not sent.retry or tries >= self._settings.max_tries
@@ -88,7 +98,7 @@ class Outbox:
         else:
             later = int(now.timestamp() + self._wait(tries, sent.wait_seconds)) + 1
             path.replace(path.with_name(f"{name['id']}.{tries}.{later}.binpb"))
-        return Failure(name["id"], tries, sent.error, dead)
+        return Failure(name["id"], tries, one_line(sent.error, 500), dead)
 
     def _wait(self, tries: int, asked_seconds: float | None) -> float:
         """Double each time up to the longest; anywhere in the upper half of it."""

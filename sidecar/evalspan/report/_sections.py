@@ -26,6 +26,10 @@ def head(report: Report) -> Markup:
     )
 
 
+_SMALL = 0.005
+"""A change of mix below half a point is not worth a tile."""
+
+
 def badge(word: str) -> Markup:
     """Return a word with the colour that it stands for."""
     kind = _BADGES.get(word, "")
@@ -63,7 +67,7 @@ def numbers(report: Report) -> Markup | None:
     if found.old or found.new:
         name = (found.version_dimension or "version").replace("_", " ")
         tiles.append(_tile(name, found.new or "", f"before: {found.old}"))
-    if found.mix_amount is not None:
+    if found.mix_amount is not None and abs(found.mix_amount) >= _SMALL:
         mix = interval(found.mix_low, found.mix_high)
         tiles.append(_tile("change of mix, points", points(found.mix_amount), mix))
     return el("section", *tiles, class_="tiles")

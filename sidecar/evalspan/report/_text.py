@@ -4,8 +4,7 @@ import unicodedata
 
 _JOINERS = {"\u200c", "\u200d"}  # they shape letters and emoji, and turn nothing around
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_CONTROL_PICTURES = 0x2400
-_DELETE = 0x7F
+_LAST_BYTE = 0xFF
 
 
 def cut(text: str, most: int) -> str:
@@ -16,10 +15,10 @@ def cut(text: str, most: int) -> str:
 
 
 def visible(text: str, *, most_characters: int = 20_000, most_in_line: int = 2_000) -> str:
-    """Return the text with nothing in it that acts: keeps line breaks and tabs only.
+    r"""Return the text with nothing in it that acts: keeps line breaks and tabs only.
 
-    Escape sequences, direction marks and invisible characters become signs that
-    can be seen; lines and texts that are too long are cut with a marker.
+    Escape sequences, direction marks and invisible characters are written as
+    `\x1b` or `\u202e`; lines and texts that are too long are cut with a marker.
     """
     lines = cut(text, most_characters).replace("\r\n", "\n").split("\n")
     return "\n".join(cut(_shown(line), most_in_line) for line in lines)
@@ -43,6 +42,6 @@ def _sign(character: str) -> str:
     if unicodedata.category(character) not in _HIDDEN:
         return character
     code = ord(character)
-    if code < ord(" "):
-        return chr(_CONTROL_PICTURES + code)
-    return "␡" if code == _DELETE else f"[U+{code:04X}]"
+    if code <= _LAST_BYTE:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}"

@@ -5,6 +5,7 @@ from functools import partial
 
 from evalspan.report._charts import both, differences
 from evalspan.report._document import (
+    AcceptedProposal,
     CaseChange,
     Comparison,
     Judgement,
@@ -48,9 +49,15 @@ def trial(report: Report) -> Markup | None:
     )
 
 
-def _proposal(proposal: Proposal) -> Markup:
+def _proposal(proposal: AcceptedProposal) -> Markup:
     who = f"{proposal.rationale} (proposed by {proposal.mutator})"
-    return join((el("p", who, class_="muted"), diffs(proposal.diff, "The proposed change")))
+    return join(
+        (
+            el("p", who, class_="muted"),
+            diffs(proposal.diff, "The proposed change"),
+            el("details", el("summary", "The whole prompt"), el("pre", proposal.prompt)),
+        )
+    )
 
 
 def _judgement(judgement: Judgement, *, accepted: bool) -> Markup:

@@ -104,9 +104,10 @@ class Settler:
         """Start with nothing waiting.
 
         `messages` turns EVENTS into columns of SPANS, see `_content.fill`.
-        `earlier` is SETTLED as written so far, so that a late span after a restart
-        continues the count of attempts. Raises ConfigError for a dimension that has
-        the name of a column.
+        `earlier` is SETTLED as written so far, the segments to be pushed again
+        included: a late span continues the count of attempts, and what a shutdown
+        settled is settled at the same segment again. Raises ConfigError for a dimension
+        that has the name of a column.
         """
         if taken := {*model.SPANS.schema.names, *_ADDED} & set(dimensions):
             msg = f"dimensions: {min(taken)!r} is a column of the spans already; take another name"
@@ -118,10 +119,9 @@ class Settler:
         self._records = Records()
         self._memory = Memory(settings.max_remembered_traces, settings.max_kept_spans)
         self._now_us = 0
+        self._shut: dict[int, list[str]] = {}
         if earlier is not None:
-            rows = pl.DataFrame(pl.from_arrow(earlier.select(["trace_id", "attempt"])))
-            for trace_id, attempt in rows.sort("attempt").iter_rows():
-                self._memory.note(trace_id, attempt)
+            self._recall(earlier)
 
     def push(
         self, spans: pa.Table, events: pa.Table, closed_time_us: int, segment: int
@@ -137,12 +137,16 @@ class Settler:
         self._records.add(pl.DataFrame(pl.from_arrow(events)))
         self._memory.expire(self._now_us - max_age_us)
         ripe = self._waiting.ripe(self._now_us, idle_us, max_age_us, self._settings.max_spans)
-        return self._settle(ripe, segment, self._now_us - idle_us - max_age_us)
+        known = {trace.trace_id for trace in ripe}
+        shut = (t for t in self._shut.pop(segment, ()) if t not in known)
+        return self._settle(
+            [*ripe, *self._waiting.shut(shut)], segment, self._now_us - idle_us - max_age_us
+        )
 
     def flush(self, closed_time_us: int, segment: int) -> Settlement:
         """Settle everything that waits, with reason `shutdown`."""
         self._now_us = max(self._now_us, closed_time_us)
-        return self._settle(self._waiting.everything(), segment, None)
+        return self._settle(self._waiting.shut(), segment, None)
 
     @property
     def waiting(self) -> int:
@@ -151,9 +155,22 @@ class Settler:
 
     @property
     def oldest_segment(self) -> int | None:
-        """First segment to push again after a restart to get to the same state; None if none."""
-        found = (self._waiting.oldest_segment, self._memory.oldest_segment)
+        """First segment to push again after a restart to get to the same state; None if none.
+
+        What these pushes settle once more is the same as before, attempt included.
+        """
+        parts = (self._waiting, self._records, self._memory)
+        found = (part.oldest_segment for part in parts)
         return min((s for s in found if s is not None), default=None)
+
+    def _recall(self, earlier: pa.Table) -> None:
+        """Remember attempts, and what a shutdown settled before its time."""
+        columns = ["trace_id", "attempt", "segment", "reason"]
+        rows = pl.DataFrame(pl.from_arrow(earlier.select(columns))).sort("segment", "attempt")
+        for trace_id, attempt, segment, reason in rows.iter_rows():
+            self._memory.note(trace_id, attempt, segment)
+            if reason == "shutdown":
+                self._shut.setdefault(segment, []).append(trace_id)
 
     def _settle(self, ripe: list[Ripe], segment: int, expire_us: int | None) -> Settlement:
         spans = self._waiting.take(ripe)
@@ -163,13 +180,13 @@ class Settler:
         records = self._records.take([t.trace_id for t in ripe])
         gone = self._records.expire(expire_us) if expire_us is not None else 0
         spans = fill(spans, records, self._messages)
-        attempts = {t.trace_id: self._memory.attempt(t.trace_id) + 1 for t in ripe}
+        attempts = {t.trace_id: self._memory.attempt(t.trace_id, segment) + 1 for t in ripe}
         context = self._memory.earlier([t for t, n in attempts.items() if n > 1])
         done, tree = self._finish(spans, context, attempts)
         new, old = done.head(spans.height), done.slice(spans.height)
         settled = _settled(ripe, attempts, done, tree.trace, spans.height)
         for trace_id, attempt in attempts.items():
-            self._memory.note(trace_id, attempt)
+            self._memory.note(trace_id, attempt, segment)
         self._memory.keep(new, self._now_us)
         return Settlement(new, old, _stamp(settled, self._now_us, segment), gone)
 

@@ -34,6 +34,12 @@ class Records:
         self._waiting = rest if rest.height else None
         return taken if taken.height else None
 
+    @property
+    def oldest_segment(self) -> int | None:
+        """Return the lowest segment that a waiting record came in; None if none waits."""
+        lowest = None if self._waiting is None else self._waiting["segment"].min()
+        return int(lowest) if isinstance(lowest, int) else None
+
     def expire(self, before_us: int) -> int:
         """Let go of records received before, whose spans never came or were settled already.
 

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from evalspan.settle._lineage import NOWHERE, Lineage, Rows, nearest
+from evalspan.settle._lineage import NOWHERE, Lineage, Rows, codes, nearest
 
 # Scopes of SDKs that make spans without any instrumentor.
 NATIVE_SCOPES: Final = ("com.anthropic.sdk.python",)
@@ -47,21 +47,35 @@ def counts(spans: pl.DataFrame, tree: Lineage) -> NDArray[np.bool_]:
 
 def _same_response(spans: pl.DataFrame, calls: Rows) -> Rows:
     """Return pairs of rows with one response id that overlap in time."""
-    rows = (
-        spans.select(
-            "response_id", "start_time", pl.coalesce("end_time", "start_time").alias("end")
-        )
-        .with_row_index("row")[calls]
-        .filter(pl.col("response_id").str.len_bytes() > 0)
-        .filter(pl.col("row").count().over("response_id") > 1)
-        .sort("response_id", "start_time", "row")
-        .with_columns(
-            previous=pl.col("row").shift().over("response_id"),
-            until=pl.col("end").cum_max().shift().over("response_id"),
-        )
-        .filter(pl.col("start_time") <= pl.col("until"))
-    )
-    return rows.select("row", "previous").to_numpy().astype(np.int64).reshape(-1, 2)
+    ids = spans["response_id"].gather(calls)
+    (number,) = codes(ids.set(ids == "", None))
+    several = np.bincount(number + 1)[number + 1] > 1
+    chosen = several & (number != NOWHERE)
+    rows, group = calls[chosen], number[chosen]
+    start, end = _times(spans, rows)
+    order = np.lexsort((rows, start, group))
+    rows, group, start = rows[order], group[order], start[order]
+    same = group[1:] == group[:-1]
+    pairs = same & (start[1:] <= _latest(group, end[order])[:-1])
+    return np.stack([rows[1:][pairs], rows[:-1][pairs]], axis=1)
+
+
+def _times(spans: pl.DataFrame, rows: Rows) -> tuple[Rows, Rows]:
+    times = spans.select("start_time", pl.coalesce("end_time", "start_time").alias("end"))[rows]
+    start, end = (times[name].to_physical().to_numpy() for name in times.columns)
+    return start, end
+
+
+def _latest(group: Rows, end: Rows) -> Rows:
+    """Return the latest end so far within each group; groups stand together.
+
+    Ranks instead of times, so that adding a group's share cannot overflow.
+    """
+    in_order = np.sort(end)
+    rank = np.searchsorted(in_order, end)
+    base = (group - group.min(initial=0)) * (len(end) + 1)
+    latest: Rows = in_order[np.maximum.accumulate(base + rank) - base]
+    return latest
 
 
 def _nested(spans: pl.DataFrame, tree: Lineage, calls: Rows) -> Rows:

@@ -23,18 +23,25 @@ class Memory:
         """Remember at most so many traces, and the spans of the latest of them."""
         self._max_traces = max_traces
         self._max_spans = max_spans
-        self._attempts: dict[str, int] = {}
+        self._attempts: dict[str, list[tuple[int, int]]] = {}
         self._batches: deque[_Batch] = deque()
         self._spans = 0
 
-    def attempt(self, trace_id: str) -> int:
-        """Return how often the trace was settled; 0 if never, or no longer remembered."""
-        return self._attempts.get(trace_id, 0)
+    def attempt(self, trace_id: str, segment: int) -> int:
+        """Return the number of the latest attempt before `segment`; 0 if none is remembered.
 
-    def note(self, trace_id: str, attempt: int) -> None:
-        """Remember the number of the latest attempt; the longest unheard-of are forgotten."""
-        self._attempts.pop(trace_id, None)
-        self._attempts[trace_id] = attempt
+        Attempts at this segment or later are those of an earlier life of the process:
+        the segment is read again and they are about to be made again.
+        """
+        known = self._attempts.get(trace_id, ())
+        return max((number for at, number in known if at < segment), default=0)
+
+    def note(self, trace_id: str, attempt: int, segment: int) -> None:
+        """Remember an attempt; the traces that were longest unheard of are forgotten."""
+        known = self._attempts.pop(trace_id, [])
+        if (segment, attempt) not in known:
+            known.append((segment, attempt))
+        self._attempts[trace_id] = known
         for oldest in list(islice(self._attempts, max(0, len(self._attempts) - self._max_traces))):
             del self._attempts[oldest]
 

@@ -1,5 +1,6 @@
 """Spans that wait for their trace to be complete."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,9 +48,6 @@ class Waiting:
     def __len__(self) -> int:
         """Return the number of waiting spans."""
         return int(self._index.shape[1])
-
-    def __contains__(self, trace_id: object) -> bool:
-        return trace_id in self._traces
 
     def add(self, spans: pl.DataFrame) -> None:
         """Take the spans of one push. Reads trace_id, received_time, segment."""
@@ -109,9 +107,10 @@ class Waiting:
                     left -= trace.spans
         return list(found.values())
 
-    def everything(self) -> list[Ripe]:
-        """Return all open traces, as what a shutdown settles."""
-        return [Ripe(trace_id, t.serial, "shutdown") for trace_id, t in self._traces.items()]
+    def shut(self, trace_ids: Iterable[str] | None = None) -> list[Ripe]:
+        """Return these of the open traces, all of them if None, as what a shutdown settles."""
+        wanted = self._traces if trace_ids is None else [t for t in trace_ids if t in self._traces]
+        return [Ripe(trace_id, self._traces[trace_id].serial, "shutdown") for trace_id in wanted]
 
     def take(self, ripe: list[Ripe]) -> pl.DataFrame | None:
         """Remove these traces and return their spans, in the order they came; None if none."""
@@ -132,9 +131,6 @@ class Waiting:
 
     @property
     def oldest_segment(self) -> int | None:
-        """Return the lowest segment that a waiting span came in; None if none waits."""
-        lowest = [
-            frame["segment"].gather(self._index[2][self._index[1] == number]).min()
-            for number, frame in self._frames.items()
-        ]
-        return min((int(s) for s in lowest if isinstance(s, int)), default=None)
+        """Return the lowest segment of the pushes that waiting spans came in; None if none."""
+        lowest = (frame["segment"].min() for frame in self._frames.values())
+        return min((segment for segment in lowest if isinstance(segment, int)), default=None)

@@ -3,17 +3,14 @@
 import errno
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from evalspan.model import Table
-
-DAY = "day"
+from evalspan.store._files import DAY, Writer, sync, with_day
 
 
 class StoreError(RuntimeError):
@@ -38,7 +35,7 @@ class Store:
     ) -> None:
         """Open the folder; it is made at the first commit."""
         self.folder = folder
-        self._writer = WriterProperties(compression="ZSTD", compression_level=compression_level)
+        self._writer = Writer(compression_level)
         self._compact_every = compact_every
         self._keep_removed_hours = keep_removed_hours
         self._tables: dict[str, DeltaTable] = {}
@@ -81,7 +78,7 @@ class Store:
         """Return a lazy frame of the whole table as it is now, with its `day` column."""
         handle = self._open(table)
         if handle is None:
-            empty = _with_day(table, table.empty())
+            empty = with_day(table, table.empty())
             return pl.DataFrame(empty).lazy()
         handle.update_incremental()
         return pl.scan_delta(handle)
@@ -101,30 +98,48 @@ class Store:
             except (DeltaError, OSError) as error:
                 msg = f"{self.path(table)}: cannot be opened: {error}"
                 raise StoreError(msg) from error
-            self._tables[table.name] = handle
+            self._tables[table.name] = self._grown(handle, table)
+        return handle
+
+    def _grown(self, handle: DeltaTable, table: Table) -> DeltaTable:
+        """Add the columns that the table did not have when it was made."""
+        known = {field.name for field in handle.schema().fields}
+        new = [field for field in table.schema if field.name not in known]
+        if new:
+            handle.alter.add_columns(Schema.from_arrow(pa.schema(new)).fields)
         return handle
 
     def _write(self, table: Table, rows: pa.Table, properties: CommitProperties | None) -> None:
-        handle = self._open(table)
-        target: Any = handle if handle is not None else str(self.path(table))
-        if handle is None:
-            self.path(table).mkdir(parents=True, exist_ok=True)
+        """Write the files, then the commit that makes them visible; both are on disk after it."""
         try:
-            write_deltalake(
-                target,
-                _with_day(table, rows),
+            handle = self._open(table) or self._create(table)
+            added = self._writer.write(self.path(table), table, rows)
+            handle.create_write_transaction(
+                added,
                 mode="append",
+                schema=handle.schema(),
                 partition_by=[DAY],
-                schema_mode="merge" if handle is not None and _is_older(handle, table) else None,
-                description=table.description if handle is None else None,
-                writer_properties=self._writer,
                 commit_properties=properties,
             )
+            log = self.path(table) / "_delta_log"
+            sync(log / f"{handle.version():020d}.json", log)
         except (DeltaError, OSError) as error:
             self._tables.pop(table.name, None)
             full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
             msg = f"{self.path(table)}: cannot be written: {error}"
             raise StoreError(msg, full=full) from error
+
+    def _create(self, table: Table) -> DeltaTable:
+        schema = with_day(table, table.empty()).schema
+        handle = DeltaTable.create(
+            str(self.path(table)),
+            schema,
+            mode="ignore",
+            partition_by=[DAY],
+            description=table.description,
+        )
+        self._tables[table.name] = handle
+        return handle
 
     def _compact(self, table: Table) -> None:
         handle = self._open(table)
@@ -138,12 +153,3 @@ class Store:
             enforce_retention_duration=False,
             dry_run=False,
         )
-
-
-def _with_day(table: Table, rows: pa.Table) -> pa.Table:
-    return rows.append_column(DAY, pc.cast(rows.column(table.time), pa.date32()))
-
-
-def _is_older(handle: DeltaTable, table: Table) -> bool:
-    known = {field.name for field in handle.schema().fields}
-    return not known.issuperset(table.schema.names)

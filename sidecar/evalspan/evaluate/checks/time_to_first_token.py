@@ -3,6 +3,7 @@
 import polars as pl
 
 MATCH = "role = 'llm' AND COALESCE(stream, TRUE)"
+BUCKETS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 
 
 def time_to_first_token(spans: pl.DataFrame, *, max_ms: float | None = None) -> pl.DataFrame:

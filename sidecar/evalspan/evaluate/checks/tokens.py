@@ -3,6 +3,7 @@
 import polars as pl
 
 MATCH = "role = 'llm'"
+BUCKETS = (10, 100, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000)
 
 
 def tokens(

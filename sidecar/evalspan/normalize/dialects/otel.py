@@ -3,27 +3,7 @@
 Its keys hold on spans of every other dialect too, after that dialect's own.
 """
 
-from typing import Final
-
-from evalspan.normalize._dialect import CALLS, Dialect, To
-
-_OPERATIONS: Final = {
-    "chat": "llm",
-    "generate_content": "llm",
-    "text_completion": "llm",
-    "completion": "llm",
-    "embeddings": "embedding",
-    "embedding": "embedding",
-    "retrieval": "retrieval",
-    "vector_db_retrieve": "retrieval",
-    "rerank": "retrieval",
-    "execute_tool": "tool",
-    "invoke_agent": "agent",
-    "create_agent": "agent",
-    "invoke_workflow": "workflow",
-    "execute_task": "workflow",
-    "plan": "workflow",
-}
+from evalspan.normalize._dialect import SECONDS_TO_FIRST_TOKEN, Dialect, To, on_calls, words
 
 DIALECT = Dialect(
     name="otel",
@@ -43,28 +23,17 @@ DIALECT = Dialect(
         "gen_ai.request.temperature": "temperature",
         "gen_ai.request.max_tokens": "max_tokens",
         "gen_ai.request.stream": "stream",
-        "gen_ai.is_streaming": "stream",
-        "gen_ai.usage.input_tokens": To("input_tokens", CALLS),
-        "gen_ai.usage.prompt_tokens": To("input_tokens", CALLS),
-        "gen_ai.usage.output_tokens": To("output_tokens", CALLS),
-        "gen_ai.usage.completion_tokens": To("output_tokens", CALLS),
-        "gen_ai.usage.cache_read.input_tokens": To("cache_read_tokens", CALLS),
-        "gen_ai.usage.cache_read_input_tokens": To("cache_read_tokens", CALLS),
-        "gen_ai.usage.cache_write.input_tokens": To("cache_write_tokens", CALLS),
-        "gen_ai.usage.cache_creation.input_tokens": To("cache_write_tokens", CALLS),
-        "gen_ai.usage.cache_creation_input_tokens": To("cache_write_tokens", CALLS),
-        "gen_ai.usage.reasoning.output_tokens": To("reasoning_tokens", CALLS),
-        "gen_ai.usage.reasoning_tokens": To("reasoning_tokens", CALLS),
-        "gen_ai.usage.details.reasoning_tokens": To("reasoning_tokens", CALLS),
-        "gen_ai.usage.cost": To("reported_cost_usd", CALLS),
-        "gen_ai.cost.total_cost": To("reported_cost_usd", CALLS),
-        "operation.cost": To("reported_cost_usd", CALLS),
-        "gen_ai.response.time_to_first_chunk": To("time_to_first_token_ms", CALLS, scale=1e3),
-        "gen_ai.client.operation.time_to_first_chunk": To(
-            "time_to_first_token_ms",
-            CALLS,
-            scale=1e3,
+        **on_calls(
+            input_tokens=("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+            output_tokens=("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
+            cache_read_tokens=("gen_ai.usage.cache_read.input_tokens",),
+            cache_write_tokens=(
+                "gen_ai.usage.cache_write.input_tokens",
+                "gen_ai.usage.cache_creation.input_tokens",
+            ),
+            reasoning_tokens=("gen_ai.usage.reasoning.output_tokens",),
         ),
+        "gen_ai.response.time_to_first_chunk": SECONDS_TO_FIRST_TOKEN,
         "gen_ai.response.finish_reasons": "finish_reasons",
         "gen_ai.response.id": "response_id",
         "gen_ai.system_instructions": "system_prompt",
@@ -87,16 +56,23 @@ DIALECT = Dialect(
         "gen_ai.workflow.name": "workflow_name",
         "error.type": "error_type",
     },
-    roles={"gen_ai.operation.name": _OPERATIONS},
+    roles={
+        "gen_ai.operation.name": words(
+            llm=("chat", "generate_content", "text_completion", "completion"),
+            embedding=("embeddings", "embedding"),
+            retrieval=("retrieval", "vector_db_retrieve", "rerank"),
+            tool=("execute_tool",),
+            agent=("invoke_agent", "create_agent"),
+            workflow=("invoke_workflow", "execute_task", "plan"),
+        ),
+    },
+    # For spans of releases that had no operation yet.
     implied={
         "gen_ai.evaluation.name": "evaluation",
-        "gen_ai.embeddings.dimension.count": "embedding",
         "gen_ai.usage.input_tokens": "llm",
         "gen_ai.usage.prompt_tokens": "llm",
         "gen_ai.request.model": "llm",
-        "gen_ai.response.model": "llm",
         "gen_ai.tool.name": "tool",
         "gen_ai.agent.name": "agent",
     },
-    first_token_events=("gen_ai.content.completion.chunk",),
 )

@@ -46,10 +46,8 @@ async def rewrite(
     """Ask `model` for up to `count` prompts; shows it `most_cases` cases. Raises LLMError."""
     shown = "\n".join(_case(each) for each in search.failing[:most_cases])
     user = (
-        f"<current_prompt>{escape(prompt)}</current_prompt>\n"
-        f"<finding>{escape(finding)}</finding>\n"
-        f"<failing_cases>\n{shown}\n</failing_cases>\n"
-        f"Propose up to {count} prompts."
+        f"<current_prompt>{escape(prompt)}</current_prompt>\n<finding>{escape(finding)}</finding>\n"
+        f"<failing_cases>\n{shown}\n</failing_cases>\nPropose up to {count} prompts."
     )
     answer = await ask(system=SYSTEM, user=user, tool=TOOL, model=model, max_tokens=max_tokens)
     proposals = answer.input.get("proposals")

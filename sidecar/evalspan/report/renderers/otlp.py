@@ -14,7 +14,6 @@ from opentelemetry.proto.logs.v1.logs_pb2 import (
 )
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from evalspan import __version__
 from evalspan.report._document import Exemplar, Report
 from evalspan.report._events import Event, events
 
@@ -27,7 +26,7 @@ _SEVERITIES = {
 def otlp(report: Report) -> bytes:
     """Return a serialized ExportLogsServiceRequest; a repeat has the same ids."""
     scope = ScopeLogs(
-        scope=InstrumentationScope(name="evalspan.report", version=__version__),
+        scope=InstrumentationScope(name="evalspan.report"),
         log_records=[_record(each, report) for each in events(report)],
     )
     logs = ResourceLogs(

@@ -1,0 +1,107 @@
+"""The Parquet files of a table: written here, on disk before the commit that names them.
+
+Delta's own writer takes about twice the CPU time, and does not wait for the disk.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake.transaction import AddAction, RemoveAction
+
+from evalspan.model import Table
+
+DAY: Final = "day"
+# Columns by which files and row groups are left out of a query.
+_MEASURED: Final = ("segment", "received_time", "trace_id")
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+class Writer:
+    """Writes rows as one file per day."""
+
+    def __init__(self, compression_level: int) -> None:
+        """Compress with zstd at this level."""
+        self._level = compression_level
+
+    def write(self, folder: Path, table: Table, rows: pa.Table) -> list[AddAction | RemoveAction]:
+        """Write the rows and return what a commit must name; raises OSError."""
+        return [self._file(folder, table, day, part) for day, part in _by_day(table, rows)]
+
+    def _file(self, folder: Path, table: Table, day: date, rows: pa.Table) -> AddAction:
+        name = f"{DAY}={day.isoformat()}/{uuid4().hex}.zstd.parquet"
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        measured = [n for n in (table.time, *_MEASURED) if n in rows.schema.names]
+        pq.write_table(
+            rows,
+            path,
+            compression="zstd",
+            compression_level=self._level,
+            write_statistics=measured,
+            store_schema=False,
+        )
+        sync(path, path.parent)
+        return AddAction(
+            path=name,
+            size=path.stat().st_size,
+            partition_values={DAY: day.isoformat()},
+            modification_time=int(time.time() * 1000),
+            data_change=True,
+            stats=json.dumps(_stats(rows, measured)),
+        )
+
+
+def with_day(table: Table, rows: pa.Table) -> pa.Table:
+    """Return the rows with the column that partitions them."""
+    return rows.append_column(DAY, pc.cast(rows.column(table.time), pa.date32()))
+
+
+def sync(path: Path, folder: Path) -> None:
+    """Wait until a file and its name are on disk."""
+    for each, flags in ((path, os.O_RDONLY), (folder, os.O_RDONLY | os.O_DIRECTORY)):
+        descriptor = os.open(each, flags)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _by_day(table: Table, rows: pa.Table) -> Iterator[tuple[date, pa.Table]]:
+    days = pc.cast(rows.column(table.time), pa.date32())
+    for day in pc.unique(days):
+        whole = pc.all(pc.equal(days, day)).as_py()
+        yield day.as_py(), rows if whole else rows.filter(pc.equal(days, day))
+
+
+def _stats(rows: pa.Table, measured: list[str]) -> dict[str, Any]:
+    least, most, nulls = {}, {}, {}
+    for name in measured:
+        column = rows.column(name)
+        nulls[name] = column.null_count
+        if column.null_count == len(column):
+            continue
+        found = pc.min_max(column).as_py()
+        least[name], most[name] = _plain(found["min"]), _plain(found["max"], up=True)
+    return {"numRecords": len(rows), "minValues": least, "maxValues": most, "nullCount": nulls}
+
+
+def _plain(value: object, *, up: bool = False) -> object:
+    """Return a value as Delta's statistics write it: times in milliseconds, rounded outwards."""
+    if not isinstance(value, datetime):
+        return value
+    value = value.astimezone(UTC)
+    rest = value.microsecond % 1000
+    text = value.strftime("%Y-%m-%dT%H:%M:%S")
+    milliseconds = value.microsecond // 1000
+    if up and rest:
+        return _plain(value.replace(microsecond=milliseconds * 1000) + _MILLISECOND)
+    return f"{text}.{milliseconds:03d}Z"

@@ -1,0 +1,65 @@
+"""Streams with a known change, made from a seed."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from evalspan.detect import DetectSettings
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+CUSTOMERS = tuple(f"c{number}" for number in range(6))
+TOPICS = {"easy": 0.95, "plain": 0.85, "hard": 0.6}
+
+Stream = Callable[..., pl.DataFrame]
+
+
+@pytest.fixture
+def settings() -> DetectSettings:
+    return DetectSettings(dimensions=("customer", "topic"), version_dimensions=("prompt_version",))
+
+
+@pytest.fixture
+def stream() -> Stream:
+    return make
+
+
+def make(  # noqa: PLR0913 - each argument is one way in which a stream may change
+    seed: int = 0,
+    rows: int = 4000,
+    days: float = 10,
+    change_day: float = 6,
+    fall: float = 0.0,
+    where: dict[str, str] | None = None,
+    mix_after: tuple[float, float, float] | None = None,
+    version_after: str | None = None,
+    until_day: float = 99,
+) -> pl.DataFrame:
+    """Verdicts of one check; ``fall`` is taken off the pass rate of ``where`` after the change."""
+    generator = np.random.default_rng(seed)
+    day = np.sort(generator.random(rows)) * days
+    late = day >= change_day
+    changed = late & (day < until_day)
+    customer = generator.choice(CUSTOMERS, rows)
+    topic = generator.choice(list(TOPICS), rows, p=(0.4, 0.4, 0.2))
+    if mix_after is not None:
+        topic = np.where(late, generator.choice(list(TOPICS), rows, p=mix_after), topic)
+    columns: dict[str, Any] = {"customer": customer, "topic": topic}
+    hit = changed.copy()
+    for key, value in (where or {}).items():
+        hit &= columns[key] == value
+    rate = np.array([TOPICS[name] for name in topic]) - fall * hit
+    return pl.DataFrame(
+        {
+            "time": [START + timedelta(days=float(d)) for d in day],
+            "score": (generator.random(rows) < rate).astype(float),
+            "weight": np.ones(rows),
+            "trace_id": [f"t{number:05d}" for number in range(rows)],
+            "cluster": pl.Series([None] * rows, dtype=pl.String),
+            "prompt_version": np.where(late, version_after or "v1", "v1"),
+            **columns,
+        }
+    ).with_columns(pl.col("time").cast(pl.Datetime("us", "UTC")))

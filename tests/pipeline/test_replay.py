@@ -1,0 +1,111 @@
+"""A crash at any commit, and a disk that refuses any: the tables end as if nothing had happened."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from replay_world import SECOND_NS, Every, Killed, Lives, Requests, write_log
+
+from evalspan.model import TABLES
+from evalspan.store import StoreError
+from evalspan.testing import (
+    START_UNIX_NANO,
+    log_record,
+    logs_request,
+    plain_span,
+    request,
+    span,
+    tool_span,
+)
+
+Item = tuple[str, Message]
+
+
+def root(trace: int) -> Span:
+    return plain_span("answer", number=trace * 100, trace=trace, status="error")
+
+
+def call(trace: int, place: int, **more: object) -> Span:
+    return span(number=trace * 100 + place, trace=trace, parent=trace * 100, **more)  # type: ignore[arg-type]
+
+
+def tool(trace: int, place: int) -> Span:
+    return tool_span(number=trace * 100 + place, trace=trace, parent=trace * 100)
+
+
+def spans(*given: Span) -> Item:
+    return "traces", request(*given)
+
+
+def content(trace: int, place: int) -> Item:
+    """Return a log record that says what the model call at this place was asked."""
+    attributes = {"gen_ai.input.messages": '[{"role":"user","parts":[]}]'}
+    record = log_record(
+        attributes=attributes, span_number=trace * 100 + place, trace_number=trace
+    )
+    return "logs", logs_request(record)
+
+
+def no_span() -> Item:
+    """Return a request whose one span has no ids."""
+    return spans(Span(name="nobody", start_time_unix_nano=START_UNIX_NANO))
+
+
+STORY: Sequence[Requests] = (
+    (spans(root(1), call(1, 1)), spans(root(2), tool(2, 1), tool(2, 2))),
+    (content(3, 1), spans(root(1)), spans(call(1, 2))),  # content first, a repeat, one more
+    (spans(root(3), call(3, 1, output=None)), no_span()),
+    (spans(root(1), call(1, 1), root(2)), content(1, 1)),  # batched anew
+    (content(1, 1), spans(call(3, 2))),  # a log record twice
+    (),
+    (),
+    (spans(call(1, 3), root(2), tool(2, 3)),),  # late, with a repeat
+    (),
+    (spans(call(2, 4)), spans(root(4), call(4, 1))),
+)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("log")
+    write_log(folder, STORY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(log: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    lives = Lives.of(log, tmp_path_factory.mktemp("undisturbed"))
+    lives.run()
+    return lives.rows()
+
+
+def test_the_story_has_something_of_everything(undisturbed: dict[str, list[str]]) -> None:
+    written = {name for name, rows in undisturbed.items() if rows}
+    assert written == {"spans", "events", "settled", "scores", "quarantine", "ledger"}
+    assert len(undisturbed["spans"]) == 14
+    assert len(undisturbed["events"]) == 2
+
+
+def test_a_kill_at_every_commit_changes_nothing(
+    log: Path, undisturbed: dict[str, list[str]], tmp_path: Path
+) -> None:
+    lives, kills = Lives.of(log, tmp_path), Every(lambda _: Killed())
+    lives.run(kills)
+    assert lives.ended == len(kills.places)
+    assert {place.split()[1] for place in kills.places} == {n for n in undisturbed if undisturbed[n]}
+    assert lives.rows() == undisturbed
+
+
+def test_a_disk_that_refuses_every_commit_once_loses_nothing(
+    log: Path, undisturbed: dict[str, list[str]], tmp_path: Path
+) -> None:
+    lives, refusals = Lives.of(log, tmp_path), Every(lambda place: StoreError(place, full=True))
+    lives.run(refusals)
+    assert lives.ended == 0
+    assert len(refusals.places) > len(TABLES)
+    assert lives.rows() == undisturbed
