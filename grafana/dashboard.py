@@ -1,6 +1,6 @@
 """Write the Grafana dashboard as JSON: `python grafana/dashboard.py [--check]`.
 
-The words and queries stand in `sections.py` and `queries.py`. With `--check`
+The words stand in `quality.py` and `sections.py`, the queries in `queries.py`. With `--check`
 nothing is written and the exit code is 1 when the committed file differs.
 """  # noqa: INP001 - a folder of scripts, no package
 

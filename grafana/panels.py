@@ -13,6 +13,8 @@ from grafana_foundation_sdk.builders import logs, loki, prometheus, stat, table,
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+Panel = logs.Panel | stat.Panel | table.Panel | timeseries.Panel
+Section = tuple[str, Sequence[Panel]]
 METRICS = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 LOGS = dashboard.DataSourceRef(type_val="loki", uid="${logs}")
 REF_IDS = "ABCDEFGHIJ"

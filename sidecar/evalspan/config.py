@@ -19,7 +19,7 @@ class ConfigError(ValueError):
     """A setting that is wrong. The text is meant for the person who wrote it."""
 
 
-class Mistake(ConfigError):
+class SettingError(ConfigError):
     """A wrong setting whose key is known: `keys` lead to it, `told` says what is wrong."""
 
     def __init__(self, keys: Sequence[str | int], told: str) -> None:
@@ -113,7 +113,7 @@ def parse(text: str, model: type[Model], name: str = "config") -> Model:
         raise ConfigError("\n".join(lines)) from error
 
 
-def located(mistakes: Iterable[Mistake], file: Path | None) -> ConfigError:
+def located(mistakes: Iterable[SettingError], file: Path | None) -> ConfigError:
     """Return one error for all the mistakes, each with the file and the line of its key."""
     if file is None:
         return ConfigError("\n".join(str(mistake) for mistake in mistakes))
@@ -147,7 +147,7 @@ def _explain(
 ) -> str:
     where = [part for part in error["loc"] if not str(part).startswith("function-")]
     cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, Mistake):
+    if isinstance(cause, SettingError):
         line, _ = _locate(node, [*where, *cause.keys])
         return f"{name}:{line}: {'.'.join(map(str, [*where, *cause.keys]))}: {cause.told}"
     line, path = _locate(node, where)

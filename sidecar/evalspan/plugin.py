@@ -142,7 +142,7 @@ def _user_function(use: str, folder: Path | None) -> Callable[..., Any]:
     module_name, _, function_name = use.partition(":")
     try:
         module = _user_module(module_name, folder)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         msg = f"{use}: the module {module_name!r} cannot be loaded: {error!r}"
         raise PluginError(msg) from error
     function = getattr(module, function_name, None)

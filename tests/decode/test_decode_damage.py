@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from otlp_requests import RECEIVED_NS, REQUESTS, Record, make_span, request, spans_of
+from xxhash import xxh3_64_intdigest
 
 from evalspan.decode import Decoded, decode
 from evalspan.model import QUARANTINE
@@ -283,3 +284,53 @@ def test_what_came_in_many_requests_comes_out_in_their_order() -> None:
     ]
     decoded = decode(records, 1)
     assert names(decoded) == [f"{n}-{i}" for n in range(50) for i in range(3)]
+
+
+# A number, eight bytes, four bytes, a text and a group, in fields that OTLP does not have.
+UNKNOWN = (
+    b"\xf8\x01\x07"
+    b"\xf9\x01" + bytes(8) + b"\xfd\x01" + bytes(4) + b"\xfa\x01\x02hi"
+    b"\xfb\x01\x08\x01\xfc\x01"
+)
+
+
+def field(number: int, data: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def test_fields_of_a_later_otlp_are_passed_over_wherever_they_stand() -> None:
+    spans = [make_span(name).SerializeToString() + UNKNOWN for name in "ab"]
+    assert all(len(span) < 128 for span in spans)
+    scoped = UNKNOWN + field(2, spans[0]) + UNKNOWN + field(2, spans[1]) + UNKNOWN
+    inner = UNKNOWN + field(2, b"")
+    payload = UNKNOWN + b"\x0a" + _size(len(inner) + len(scoped) + 3)
+    payload += inner + b"\x12" + _size(len(scoped)) + scoped + UNKNOWN
+    decoded = decode([Record(payload)], 1)
+    assert decoded.quarantine.column("reason").to_pylist() == []
+    assert names(decoded) == ["a", "b"]
+
+
+def _size(size: int) -> bytes:
+    """Return a length of two bytes, whatever it is."""
+    return bytes([size & 0x7F | 0x80, size >> 7])
+
+
+def test_a_field_that_begins_with_an_impossible_tag_is_damage() -> None:
+    good = make_span("good").SerializeToString()
+    scoped = field(2, good) + b"\x0f"
+    decoded = decode(
+        [Record(b"\x0a" + _size(len(scoped) + 3) + b"\x12" + _size(len(scoped)) + scoped)], 1
+    )
+    assert names(decoded) == ["good"]
+    assert decoded.received_spans == 2
+    assert "no field can begin with 0xf" in decoded.quarantine.column("reason").to_pylist()[0]
+
+
+@pytest.mark.parametrize("size", [0, 1, 90, 200, 20_000, 3_000_000])
+def test_spans_of_any_size_are_hashed_and_kept(size: int) -> None:
+    spans = [make_span("x" * size), make_span("y")]
+    decoded = decode([Record(request(*spans))], 1)
+    assert names(decoded) == ["x" * size, "y"]
+    contents = decoded.spans.column("content").to_pylist()
+    expected = [xxh3_64_intdigest(span.SerializeToString()) for span in spans]
+    assert [number % (1 << 64) for number in contents] == expected

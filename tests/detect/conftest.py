@@ -27,7 +27,7 @@ def stream() -> Stream:
     return make
 
 
-def make(  # noqa: PLR0913 - each argument is one way in which a stream may change
+def make(  # noqa: PLR0913, PLR0917 - each argument is a way in which a stream may change
     seed: int = 0,
     rows: int = 4000,
     days: float = 10,

@@ -93,6 +93,15 @@ def test_a_canary_is_compared_with_the_traffic_beside_it(
     assert found[0]["baseline_n"] == rows.height - canary.sum()
 
 
+def test_of_many_versions_the_latest_are_watched(stream: Stream, settings: DetectSettings) -> None:
+    rows = stream(rows=5000, days=12, change_day=10, fall=0.25)
+    day = (pl.col("time") - START).dt.total_days()
+    rows = rows.with_columns(prompt_version=pl.format("v{}", day))
+    few = settings.model_copy(update={"max_versions": 2})
+    found = detect(rows, few).filter(pl.col("kind") == "version").to_dicts()
+    assert [(row["old"], row["new"]) for row in found][-1] in {("v9", "v10"), ("v8", "v10")}
+
+
 def test_a_shift_of_the_mix_is_no_regression(stream: Stream, settings: DetectSettings) -> None:
     rows = stream(mix_after=(0.2, 0.2, 0.6))
     found = detect(rows, settings).to_dicts()

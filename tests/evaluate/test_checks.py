@@ -214,6 +214,12 @@ def test_a_schema_file_is_read_from_the_config_folder(
     assert first.score(frame({"output_text": "{}"}))["passed"].to_list() == [False]
 
 
+def test_mistakes_are_counted_up_to_a_hundred(frame: Frame, ready: Build) -> None:
+    checks = ready(json_schema={"schema": SCHEMA})
+    answers = [{"output_text": json.dumps({"name": "x", "tags": ["a"] * n})} for n in (0, 3, 999)]
+    assert checks.score(frame(*answers))["value"].to_list() == [0, 3, 100]
+
+
 def test_prices_of_the_user_come_first(frame: Frame, tmp_path: Path) -> None:
     prices = Prices({"gpt-4o-mini": ModelPrice(input=1, output=2, cache_read=0.5)})
     checks = {"cost": CheckSettings()}

@@ -1,10 +1,12 @@
 """Columns and leftovers together rebuild every attribute, event and link."""
 
+import json
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from otlp_requests import (
     REQUESTS,
     Record,
@@ -12,6 +14,7 @@ from otlp_requests import (
     comparable,
     label,
     make_span,
+    pair,
     record_of,
     request,
     spans_of,
@@ -65,3 +68,60 @@ def test_of_two_equal_keys_the_later_counts_and_both_are_kept() -> None:
     assert row["request_model"] == "second"
     assert [a["string"] for a in row["attributes"]] == ["first"]
     assert comparable(rebuild(row, [])) == comparable(span)
+
+
+KEYS = st.sampled_from(
+    (
+        *("role", "parts", "content", "type", "text", "tool_calls", "id", "function", "name"),
+        *("arguments", "finish_reason", "image_url", "message", "messages", "tool_call_id"),
+    ),
+)
+WORDS = st.sampled_from(("", "user", "system", "tool", "text", "tool_use", "image_url", "x"))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON, st.integers(0, 5))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_content_of_any_shape_and_cut_anywhere_is_survived(
+    one: object,
+    other: object,
+    missing: int,
+) -> None:
+    first, second = json.dumps(one), json.dumps(other)[: -missing or None]
+    otel = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.input.messages": first,
+        "gen_ai.output.messages": second,
+        "gen_ai.system_instructions": second,
+        "gen_ai.tool.definitions": first,
+        "gen_ai.response.finish_reasons": second,
+    }
+    openinference = {
+        "openinference.span.kind": "LLM",
+        "output.value": second,
+        "llm.invocation_parameters": first,
+        "llm.output_messages.0.message.content": second,
+        "llm.finish_reason": first,
+        "llm.tools.0.tool.json_schema": second,
+    }
+    openllmetry = {
+        "llm.request.type": "chat",
+        "gen_ai.prompt.0.content": first,
+        "gen_ai.prompt.0.role": "tool",
+        "gen_ai.completion.0.content": second,
+        "gen_ai.completion.0.tool_calls.0.arguments": first,
+    }
+    spans = [make_span(attributes=keys) for keys in (otel, openinference, openllmetry)]
+    for place, span in enumerate(spans, start=1):
+        span.span_id = bytes([place] * 8)
+        for name, key in (
+            ("gen_ai.choice", "message"),
+            ("gen_ai.user.message", "content"),
+            ("gen_ai.content.prompt", "gen_ai.prompt"),
+        ):
+            span.events.add(name=name).attributes.append(pair(key, second))
+    assert_rebuilt(Record(request(*spans)))

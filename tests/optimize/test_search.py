@@ -87,7 +87,7 @@ async def test_a_slice_that_gets_worse_is_a_veto() -> None:
 
 async def test_a_dearer_prompt_is_rejected() -> None:
     found = (await run("RULE. SLOW.")).outcome
-    assert "an answer takes tokens 900% more than before, 25% is allowed" in (
+    assert "an answer takes tokens 900% more than before, 50% is allowed" in (
         found.rejected[0].reason
     )
 

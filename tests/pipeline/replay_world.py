@@ -161,3 +161,18 @@ class Every:
         if place not in self.places:
             self.places.add(place)
             raise self._error(place)
+
+
+class After:
+    """Kills when so many commits have begun or ended, counted anew after each kill."""
+
+    def __init__(self, moments: Sequence[int]) -> None:
+        self._left = list(moments)
+        self._seen = 0
+
+    def __call__(self, _place: str) -> None:
+        self._seen += 1
+        if self._left and self._seen >= self._left[0]:
+            del self._left[0]
+            self._seen = 0
+            raise Killed

@@ -1,15 +1,14 @@
 """A crash at any commit, and a disk that refuses any: the tables end as if nothing had happened."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from replay_world import SECOND_NS, Every, Killed, Lives, Requests, write_log
+from replay_world import After, Every, Killed, Lives, Requests, write_log
 
 from evalspan.model import TABLES
 from evalspan.store import StoreError
@@ -45,9 +44,7 @@ def spans(*given: Span) -> Item:
 def content(trace: int, place: int) -> Item:
     """Return a log record that says what the model call at this place was asked."""
     attributes = {"gen_ai.input.messages": '[{"role":"user","parts":[]}]'}
-    record = log_record(
-        attributes=attributes, span_number=trace * 100 + place, trace_number=trace
-    )
+    record = log_record(attributes=attributes, span_number=trace * 100 + place, trace_number=trace)
     return "logs", logs_request(record)
 
 
@@ -97,7 +94,9 @@ def test_a_kill_at_every_commit_changes_nothing(
     lives, kills = Lives.of(log, tmp_path), Every(lambda _: Killed())
     lives.run(kills)
     assert lives.ended == len(kills.places)
-    assert {place.split()[1] for place in kills.places} == {n for n in undisturbed if undisturbed[n]}
+    assert {place.split()[1] for place in kills.places} == {
+        n for n in undisturbed if undisturbed[n]
+    }
     assert lives.rows() == undisturbed
 
 
@@ -109,3 +108,48 @@ def test_a_disk_that_refuses_every_commit_once_loses_nothing(
     assert lives.ended == 0
     assert len(refusals.places) > len(TABLES)
     assert lives.rows() == undisturbed
+
+
+TRACES, PLACES = st.integers(1, 3), st.integers(0, 3)
+VARIANTS = st.sampled_from(["Paris.", "Rome."])  # the same ids with other content
+
+
+@st.composite
+def items(draw: st.DrawFn) -> Item:
+    """Return a request of one span or log record; few ids, so that many come again."""
+    trace, place = draw(TRACES), draw(PLACES)
+    if place == 0:
+        return spans(root(trace))
+    kind = draw(st.sampled_from(["call", "call", "tool", "content"]))
+    if kind == "content":
+        return content(trace, place)
+    if kind == "tool":
+        return spans(tool(trace, 10 + place))
+    return spans(call(trace, place, output=draw(VARIANTS)))
+
+
+STORIES = st.lists(st.lists(items(), max_size=3), min_size=2, max_size=12)
+MOMENTS = st.lists(st.integers(1, 25), min_size=1, max_size=6)
+WINDOWS = st.sampled_from([3, 900])
+
+
+@given(story=STORIES, moments=MOMENTS, window_seconds=WINDOWS)
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.generate],  # a story is slow to tell again
+)
+def test_kills_at_any_moment_of_any_story_change_nothing(
+    story: Sequence[Requests],
+    moments: list[int],
+    window_seconds: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("story")
+    write_log(folder / "log", story)
+    undisturbed = Lives.of(folder / "log", folder / "undisturbed", window_seconds)
+    undisturbed.run()
+    killed = Lives.of(folder / "log", folder / "killed", window_seconds)
+    killed.run(After(moments))
+    assert killed.rows() == undisturbed.rows()

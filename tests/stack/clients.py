@@ -4,9 +4,19 @@ import time
 from typing import Any
 from urllib.parse import urlencode
 
-from processes import NotReady, call_json
+from processes import NotReady, call, call_json
 
 NANOSECONDS = 1_000_000_000
+
+
+def sample(address: str, series: str) -> float:
+    """Sum of the samples on a metrics page whose line starts with `series`; raises NotReady."""
+    page = call(f"{address}/metrics").decode()
+    found = [line for line in page.splitlines() if line.startswith(series)]
+    if not found:
+        msg = f"no {series} at {address}"
+        raise NotReady(msg)
+    return sum(float(line.rpartition(" ")[2]) for line in found)
 
 
 class PrometheusApi:

@@ -68,7 +68,7 @@ class Webhook(_Listener):
         self.bodies: list[Any] = []
         super().__init__(self._take)
 
-    def alert(self, name: str, status: str = "firing", *, seconds: float = 60) -> dict[str, Any]:
+    def alert(self, name: str, status: str = "firing", *, seconds: float = 180) -> dict[str, Any]:
         """Wait for an alert of this name and status that Alertmanager delivers."""
 
         def look() -> dict[str, Any] | None:

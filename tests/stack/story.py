@@ -1,5 +1,6 @@
 """The world of the story: every server real, an instrumented app, a prompt that breaks globex."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from clients import sample
 from listeners import Webhook
-from processes import ROOT, Process, call
+from processes import ROOT, Process
 from servers import Loki, Prometheus, Stack
 
 from evalspan.demo import CONFIG, PROMPT_VERSIONS, SCHEMA, RunSummary, spawn_app
@@ -42,10 +44,12 @@ class World:
 
     def selected_spans(self) -> float:
         """Spans that the processor has selected so far, from the Collector's own page."""
-        page = call(f"{self.collector.url('EVALSPAN_METRICS_PORT')}/metrics").decode()
-        lines = [line for line in page.splitlines() if line.startswith(SELECTED)]
-        assert lines, page
-        return sum(float(line.split()[-1]) for line in lines)
+        return sample(self.collector.url("EVALSPAN_METRICS_PORT"), SELECTED)
+
+
+def tell(text: str) -> None:
+    """Say what was seen; `make demo-stack` shows it."""
+    sys.stdout.write(f"\n  {text}\n")
 
 
 def sidecar_config(model_server: str, loki: Loki | None = None) -> str:
@@ -84,5 +88,8 @@ def story(stack: Stack, *, config: Path = COLLECTOR_CONFIG) -> Iterator[World]:
     alertmanager = stack.alertmanager(webhook.url)
     prometheus = stack.prometheus(targets, rules=RULES, alertmanager=alertmanager)
     apps = collector.url("EVALSPAN_OTLP_GRPC_ENDPOINT")
+    tell("app → Collector with the processor → sidecar → Prometheus, Alertmanager, Loki")
     runs = {version: spawn_app(apps, models.url, version) for version in PROMPT_VERSIONS}
+    for version, run in runs.items():
+        tell(f"prompt {version}: {run.calls} pages, {run.spans_sent} spans sent")
     yield World(collector, sidecar, backend, prometheus, loki, webhook, models, runs)

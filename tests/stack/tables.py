@@ -18,6 +18,7 @@ def read_ledger(sidecar: Process) -> dict[str, Any]:
         command, cwd=sidecar.folder, capture_output=True, check=False, timeout=120, text=True
     )
     assert done.returncode in {BALANCED, UNBALANCED}, done.stderr
+    assert done.stdout, done.stderr
     book: dict[str, Any] = json.loads(done.stdout)
     return book
 

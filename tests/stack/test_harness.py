@@ -10,7 +10,7 @@ from servers import Loki, Prometheus, Stack
 
 from evalspan.testing import plain_span, request, span
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 COUNTER_WITH_EXEMPLAR = f"""# TYPE answers counter
 answers_total{{verdict="fail"}} 3.0 # {{trace_id="{TRACE_ID}"}} 1.0

@@ -1,58 +1,111 @@
-"""Nothing lost, nothing doubled: receiver, pipeline and Collector are killed at random moments.
+"""Nothing lost, nothing doubled: every process on the way is killed at random moments.
 
-An app sends numbered spans through the Collector with a persistent, synced queue.
+Apps send numbered spans through the Collector with a persistent, synced queue.
 After twenty kills every span that was acknowledged is readable once, has its
 scores once, and the ledger balances.
 """
 
 import json
+import os
 import random
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import polars as pl
 import pytest
-from processes import ROOT, NotReady, Process, wait_for
+from processes import ROOT, NotReady, Process, call, wait_for
 from servers import Stack
 from tables import read_ledger, table
-from torture import Senders, rounds, torment
+from torture import (
+    JUDGED_EVERY,
+    JUDGED_MODEL,
+    SPANS_PER_REQUEST,
+    SPANS_PER_TRACE,
+    TRACES_PER_REQUEST,
+    Senders,
+    Torment,
+    rounds,
+)
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+from evalspan import pipeline
+from evalspan.model import SCORES
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 KILLS = 20
-IDLE_SECONDS = 180
-CHECKS = {"finish_reason": 2, "status": 3}
-CONFIG = """
+SEED = int(os.environ.get("EVALSPAN_TORTURE_SEED", "20260301"))
+IDLE_SECONDS = 300
+# A check of each shape, by a built-in or by a function in a process of its own, and a judge.
+CONFIG = f"""
 data: $data
-receive: {listen: "127.0.0.1:$otlp"}
-metrics: {listen: "127.0.0.1:$http"}
-settle: {idle: 1s}
+receive: {{listen: "127.0.0.1:$otlp"}}
+metrics: {{listen: "127.0.0.1:$http"}}
+wal: {{segment_age: 500ms, tick_every: 500ms}}
+settle: {{idle: 1s}}
+analysis: {{every: 2s}}
+llm: {{base_url: "MODEL_SERVER"}}
 checks:
-  finish_reason: {use: finish_reason}
-  status: {use: status, match: "role IN ('llm', 'other')"}
+  finish_reason: {{use: finish_reason}}
+  status: {{use: status, match: "true"}}
+  answered: {{use: "torture_checks:answered"}}
+  tool_loop: {{use: tool_loop}}
+checklists:
+  manners:
+    match: "request_model = '{JUDGED_MODEL}'"
+    questions: {{polite: {{text: "Does the answer thank the customer?"}}}}
 """
+# How many spans of a trace each check scores.
+SCORED = {"finish_reason": 2, "status": SPANS_PER_TRACE, "answered": 2}
+KEY = ["trace_id", "span_id", "check", "item", "revision", "attempt"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is there when all is over."""
+
+    told: str
+    spans: list[int]
+    requests: int
+    judged: int
+    book: dict[str, Any]
+    sidecar: Process
+
+    def table(self, name: str) -> pl.DataFrame:
+        return table(self.sidecar, name)
+
+    def line(self, check: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(x for x in self.book["checks"] if x["check"] == check)
+        return found
 
 
 def idle_ledger(sidecar: Process, spans: int) -> dict[str, Any]:
-    """Wait until everything acknowledged has arrived and nothing is pending."""
+    """Wait until everything acknowledged has arrived, has settled and nothing is pending."""
 
     def look() -> dict[str, Any]:
         book = read_ledger(sidecar)
-        line = book["received"][0]
-        expected = {check["check"]: check["expected"] for check in book["checks"]}
-        scored = all(expected.get(name, 0) >= spans * n // 3 for name, n in CHECKS.items())
-        if line["stored"] < spans or book["pending"] or not scored:
+        checks = {line["check"]: line for line in book["checks"]}
+        scored = checks.get("status", {"done": 0})["done"] >= spans
+        if book["received"][0]["stored"] < spans or book["pending"] or not scored:
             raise NotReady(json.dumps(book))
         return book
 
     return wait_for(look, f"{spans} spans stored and scored", seconds=IDLE_SECONDS)
 
 
-def test_twenty_kills_lose_nothing_and_double_nothing(stack: Stack) -> None:
-    seed = int(time.time())
-    plan = rounds(random.Random(seed), KILLS)  # noqa: S311 - when to kill, no secret
-    backend = stack.span_sink()
-    sidecar = stack.sidecar(CONFIG)
+@pytest.fixture(scope="module")
+def outcome(module_stack: Stack) -> Outcome:
+    """Carry the torture out once."""
+    stack = module_stack
+    plan = rounds(random.Random(SEED), KILLS)  # noqa: S311 - when to kill, no secret
+    backend, models = stack.span_sink(), stack.model_server()
+    paths = os.pathsep.join(map(str, (ROOT / "sidecar", Path(__file__).parent)))
+    sidecar = stack.sidecar(
+        CONFIG.replace("MODEL_SERVER", models.url),
+        {"PYTHONPATH": paths, "ANTHROPIC_API_KEY": "any"},
+    )
     collector = stack.collector(
         ROOT / "collector-config" / "collector-durable.yaml",
         environment={
@@ -61,21 +114,96 @@ def test_twenty_kills_lose_nothing_and_double_nothing(stack: Stack) -> None:
             "EVALSPAN_STORAGE_DIRECTORY": str(stack.folder / "queue"),
         },
     )
-    address = urlsplit(collector.url("EVALSPAN_OTLP_GRPC_ENDPOINT")).netloc
+    torment = Torment(sidecar, collector)
+    begun = time.monotonic()
+    with Senders(urlsplit(collector.url("EVALSPAN_OTLP_GRPC_ENDPOINT")).netloc) as senders:
+        torment.carry_out(plan)
+    sent = time.monotonic()
+    book = idle_ledger(sidecar, len(senders.spans))
+    told = (
+        f"seed {SEED}: {len(senders.spans)} spans sent and acknowledged, {senders.repeated} calls "
+        f"repeated; killed {dict(torment.killed)}; {book['received'][0]['duplicate']} duplicates "
+        f"recognised; {sent - begun:.0f} s of kills, {time.monotonic() - sent:.0f} s until idle"
+    )
+    print(f"\n  {told}")  # noqa: T201 - the figures of `make torture`
+    judged = sum(number % JUDGED_EVERY == 0 for number in senders.acknowledged)
+    return Outcome(told, senders.spans, len(senders.acknowledged), judged, book, sidecar)
 
-    with Senders(address) as senders:
-        torment(sidecar, collector, plan)
-    book = idle_ledger(sidecar, senders.spans)
 
-    told = f"seed {seed}: {senders.spans} spans acknowledged, {senders.repeated} calls repeated"
-    print(f"\n{told}\n{json.dumps(book, indent=1)}")  # noqa: T201 - the figures of `make torture`
-    assert book["balanced"], told
-    assert book["received"][0]["quarantined"] == 0, told
-    spans = table(sidecar, "spans").select("trace_id", "span_id")
-    assert spans.height == spans.n_unique() == senders.spans, told
-    numbers = spans["span_id"].str.to_integer(base=16).sort()
-    assert numbers.to_list() == list(range(1, senders.spans + 1)), told
-    scores = table(sidecar, "scores").select("trace_id", "span_id", "check", "item", "revision")
-    assert scores.height == scores.n_unique(), told
-    per_check = dict(scores.group_by("check").len().iter_rows())
-    assert per_check == {name: senders.spans * n // 3 for name, n in CHECKS.items()}, told
+def test_every_acknowledged_span_is_readable_once_and_nothing_else_is(outcome: Outcome) -> None:
+    settings = pipeline.load_settings(
+        outcome.sidecar.folder / "evalspan.yaml", data=outcome.sidecar.folder / "data"
+    )
+    view = pipeline.views_of(settings, pipeline.store_of(settings))["prod"]
+    spans = view.spans().select("span_id", "attributes").collect()
+    numbers = spans["span_id"].str.to_integer(base=16).sort().to_list()
+    assert numbers == outcome.spans, outcome.told
+    attribute = spans.explode("attributes").unnest("attributes")
+    counters = attribute.filter(pl.col("key") == "torture.number")["int"]
+    assert counters.sort().to_list() == outcome.spans, outcome.told
+
+
+def test_no_span_is_stored_twice(outcome: Outcome) -> None:
+    spans = outcome.table("spans").select("trace_id", "span_id")
+    assert spans.height == spans.n_unique() == len(outcome.spans), outcome.told
+    assert outcome.table("quarantine").is_empty() if _exists(outcome, "quarantine") else True
+
+
+def _exists(outcome: Outcome, name: str) -> bool:
+    return (outcome.sidecar.folder / "data" / "tables" / name).exists()
+
+
+def test_every_trace_settled_and_no_span_settled_twice(outcome: Outcome) -> None:
+    settled = outcome.table("settled")
+    assert settled.select("trace_id", "attempt").is_unique().all(), outcome.told
+    assert settled["trace_id"].n_unique() == outcome.requests * TRACES_PER_REQUEST, outcome.told
+    new = settled.select(pl.when(pl.col("attempt") > 1).then("late_spans").otherwise("spans").sum())
+    assert new.item() == len(outcome.spans), outcome.told
+
+
+def test_every_score_is_there_once(outcome: Outcome) -> None:
+    scores = outcome.table("scores")
+    assert list(SCORES.key) == KEY
+    assert scores.select(KEY).is_unique().all(), outcome.told
+    newest = scores.filter(
+        pl.col("attempt") == pl.col("attempt").max().over("trace_id", "span_id", "check")
+    )
+    assert newest.select(KEY[:-1]).is_unique().all(), outcome.told
+    assert scores.group_by("check").agg(pl.col("revision").n_unique())["revision"].max() == 1
+    per_check = dict(newest.group_by("check").len().iter_rows())
+    traces = outcome.requests * TRACES_PER_REQUEST
+    for check, per_trace in SCORED.items():
+        assert per_check[check] == traces * per_trace, f"{check}: {outcome.told}"
+    assert scores.filter(check="tool_loop")["trace_id"].n_unique() == traces, outcome.told
+    judged = newest.filter(check="manners").group_by("item").len()
+    calls = outcome.judged * TRACES_PER_REQUEST * 2
+    assert dict(judged.iter_rows()) == {"": calls, "polite": calls}, outcome.told
+
+
+def test_the_ledger_balances_with_what_is_counted_here(outcome: Outcome) -> None:
+    book, spans = outcome.book, len(outcome.spans)
+    assert book["balanced"], outcome.told
+    assert book["pending"] == 0, outcome.told
+    line = book["received"][0]
+    assert line["stored"] == spans, outcome.told
+    assert line["quarantined"] == 0, outcome.told
+    assert line["received"] == spans + line["duplicate"], outcome.told
+    settled = outcome.table("settled").height
+    for check, per_trace in SCORED.items():
+        found = outcome.line(check)
+        assert found["expected"] == spans, f"{check}: {outcome.told}"
+        assert found["done"] == spans * per_trace // SPANS_PER_TRACE, f"{check}: {outcome.told}"
+        assert found["error"] == 0, f"{check}: {outcome.told}"
+        assert found["skipped"] == found["expected"] - found["done"], f"{check}: {outcome.told}"
+    loop = outcome.line("tool_loop")
+    assert loop["expected"] == settled, outcome.told
+    assert loop["done"] + loop["skipped"] == settled, outcome.told
+    manners = outcome.line("manners")
+    assert manners["done"] == outcome.judged * TRACES_PER_REQUEST * 2, outcome.told
+
+
+def test_the_metrics_page_answers_and_says_that_all_is_done(outcome: Outcome) -> None:
+    page = call(f"{outcome.sidecar.url()}/metrics").decode()
+    assert "evalspan_receiver_up 1.0" in page
+    assert "evalspan_pending_spans 0.0" in page
+    assert outcome.requests * SPANS_PER_REQUEST == len(outcome.spans)

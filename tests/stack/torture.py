@@ -5,7 +5,10 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -15,32 +18,53 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from processes import Process, wait_for
 
-from evalspan.testing import plain_span, request, span
+from evalspan.testing import plain_span, request, span, tool_span
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 SENDERS = 4
 TRACES_PER_REQUEST = 5
-REQUESTS_PER_SECOND = 40
-SPANS_PER_TRACE = 3
+SPANS_PER_TRACE = 4
+SPANS_PER_REQUEST = TRACES_PER_REQUEST * SPANS_PER_TRACE
+REQUESTS_PER_SECOND = 20
+# Every so many requests the model calls are of a kind that a judge is asked about.
+JUDGED_EVERY = 20
+JUDGED_MODEL = "judged-model"
 CALL_SECONDS = 10.0
-LAST_SECONDS = 120.0
-PARTS = ("receive", "pipeline")
+LAST_SECONDS = 180.0
+PARTS = ("receive", "pipeline", "analyse")
+SUPERVISOR, COLLECTOR = "supervisor", "collector"
+VICTIMS = (*PARTS, SUPERVISOR, COLLECTOR)
 
 
 def batch(number: int) -> ExportTraceServiceRequest:
-    """Return request `number`: traces of one plain span and two model calls, all numbered."""
-    spans = []
+    """Return request `number`: traces of a plain span, two model calls and a tool, all numbered."""
+    first = number * TRACES_PER_REQUEST
+    traces = [_trace(first + place, number) for place in range(TRACES_PER_REQUEST)]
+    return request(*traces, scope="shop", resource={"service.name": "torture"})
+
+
+def _trace(trace: int, batch_number: int) -> list[Span]:
+    """Return a trace; its spans have the ids, and say as an attribute the numbers, from 1 on."""
+    root = trace * SPANS_PER_TRACE + 1
     now = time.time_ns()
-    for trace in range(number * TRACES_PER_REQUEST, (number + 1) * TRACES_PER_REQUEST):
-        first = trace * SPANS_PER_TRACE + 1
-        spans.append(plain_span("answer", number=first, trace=trace + 1, start_unix_nano=now))
-        spans += [
-            span(number=n, trace=trace + 1, parent=first, start_unix_nano=now)
-            for n in (first + 1, first + 2)
-        ]
-    return request(spans, scope="shop", resource={"service.name": "torture"})
+    model = JUDGED_MODEL if batch_number % JUDGED_EVERY == 0 else "gpt-4o-mini"
+    calls = [
+        span(number=n, trace=trace + 1, parent=root, start_unix_nano=now, model=model)
+        for n in (root + 1, root + 2)
+    ]
+    tool = tool_span(number=root + 3, trace=trace + 1, parent=root)
+    tool.start_time_unix_nano, tool.end_time_unix_nano = now, now + 10**6
+    spans = [
+        plain_span("answer", number=root, trace=trace + 1, start_unix_nano=now),
+        *calls,
+        tool,
+    ]
+    for place, one in enumerate(spans):
+        one.attributes.add(key="torture.number").value.int_value = root + place
+    return spans
 
 
 class Senders:
@@ -48,8 +72,9 @@ class Senders:
 
     def __init__(self, address: str) -> None:
         """Nothing is sent before the block is entered."""
-        self.requests = 0
+        self.acknowledged: list[int] = []
         self.repeated = 0
+        self._next = 0
         self._address = address
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -69,9 +94,10 @@ class Senders:
         self._threads.shutdown()
 
     @property
-    def spans(self) -> int:
-        """Spans acknowledged, once the block was left: numbered from 1 to this."""
-        return self.requests * TRACES_PER_REQUEST * SPANS_PER_TRACE
+    def spans(self) -> list[int]:
+        """Numbers of the spans that were acknowledged, in order."""
+        firsts = (number * SPANS_PER_REQUEST + 1 for number in self.acknowledged)
+        return sorted(n for first in firsts for n in range(first, first + SPANS_PER_REQUEST))
 
     def _run(self) -> None:
         with grpc.insecure_channel(self._address) as channel:
@@ -82,9 +108,10 @@ class Senders:
             )
             while not self._stop.is_set():
                 with self._lock:
-                    number = self.requests
-                    self.requests += 1
+                    number, self._next = self._next, self._next + 1
                 self._send(export, batch(number))
+                with self._lock:
+                    self.acknowledged.append(number)
                 self._stop.wait(SENDERS / REQUESTS_PER_SECOND)
 
     def _send(
@@ -92,6 +119,7 @@ class Senders:
         export: "grpc.UnaryUnaryMultiCallable[Message, ExportTraceServiceResponse]",
         content: ExportTraceServiceRequest,
     ) -> None:
+        """Send the same bytes until the answer is OK."""
         while True:
             try:
                 answer = export(content, timeout=CALL_SECONDS, wait_for_ready=True)
@@ -124,17 +152,30 @@ def kill_part(sidecar: Process, name: str) -> None:
 
 def rounds(chance: random.Random, kills: int) -> list[tuple[float, str]]:
     """Return (seconds to wait, what to kill) for each kill, each victim about as often."""
-    victims = [(*PARTS, "collector")[number % 3] for number in range(kills)]
+    victims = [VICTIMS[number % len(VICTIMS)] for number in range(kills)]
     chance.shuffle(victims)
-    return [(chance.uniform(0.2, 4.0), victim) for victim in victims]
+    return [(chance.uniform(0.2, 3.0), victim) for victim in victims]
 
 
-def torment(sidecar: Process, collector: Process, plan: list[tuple[float, str]]) -> None:
-    """Carry out the plan; the Collector is started again on its ports, with its queue."""
-    for seconds, victim in plan:
-        time.sleep(seconds)
-        if victim == "collector":
-            collector.kill()
-            collector.run()
-        else:
-            kill_part(sidecar, victim)
+@dataclass
+class Torment:
+    """Kills by a plan; what it kills and does not come back by itself is started again."""
+
+    sidecar: Process
+    collector: Process
+    killed: Counter[str] = field(default_factory=Counter)
+
+    def carry_out(self, plan: Sequence[tuple[float, str]]) -> None:
+        """Kill one after the other; the Collector keeps its ports and its queue."""
+        for seconds, victim in plan:
+            time.sleep(seconds)
+            self._kill(victim)
+            self.killed[victim] += 1
+
+    def _kill(self, victim: str) -> None:
+        if victim in PARTS:
+            kill_part(self.sidecar, victim)
+            return
+        process = self.collector if victim == COLLECTOR else self.sidecar
+        process.kill()
+        process.run()

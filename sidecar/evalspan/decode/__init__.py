@@ -28,6 +28,7 @@ What is mended rather than refused stands in `repaired`, parts joined by `;`:
   left out where all its copies in a batch would take more than 256 MiB.
 
 Of two attributes of a span with the same key both are kept; the later one counts.
+Fields that this release's OTLP does not know are passed over.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,12 +54,13 @@ CODED_ATTRIBUTES: Final = pa.list_(
     pa.struct([field.with_type(KEY) if field.name == "key" else field for field in ATTRIBUTE]),
 )
 _DIALECT_FREE: Final = (
-    "trace_id", "span_id", "content", "parent_span_id", "trace_state", "flags", "name", "kind",
-    "start_time", "end_time", "start_nanos", "end_nanos", "duration_ms", "status",
-    "status_message", "service_name", "service_version", "environment", "resource", "scope_name",
-    "scope", "links", "dropped_attributes", "dropped_events", "dropped_links", "repaired",
-    "received_time", "segment",
-)  # fmt: skip
+    *("trace_id", "span_id", "content", "parent_span_id", "trace_state", "flags", "name", "kind"),
+    *("start_time", "end_time", "start_nanos", "end_nanos", "duration_ms"),
+    *("status", "status_message", "service_name", "service_version", "environment"),
+    *("resource", "scope_name", "scope", "links"),
+    *("dropped_attributes", "dropped_events", "dropped_links"),
+    *("repaired", "received_time", "segment"),
+)
 _SPANS_SCHEMA: Final = pa.schema(
     [SPANS.schema.field(name) for name in _DIALECT_FREE]
     + [pa.field("attributes", CODED_ATTRIBUTES)],

@@ -15,6 +15,7 @@ from xxhash import xxh3_64_intdigest
 _VARINT, _FIXED64, _BYTES, _GROUP, _END_GROUP, _FIXED32 = range(6)
 _ITEM_TAG: Final = 0x12  # field 2, length-delimited
 _RESOURCE_TAG: Final = 0x0A  # field 1, length-delimited
+_MORE: Final = 0x80  # the bit of a byte that says that the number goes on
 _MAX_VARINT_BYTES: Final = 10
 _MAX_GROUP_DEPTH: Final = 32
 _BIGGEST_OF_FIELD_0: Final = 7  # field numbers begin at 1
@@ -62,13 +63,31 @@ def digests(payload: bytes) -> list[int]:
 
 
 def _items(payload: bytes, view: memoryview, at: int, end: int, found: list[int]) -> None:
+    """Hash the items of one scope. Runs once per span, so their lengths are read in place."""
+    append = found.append
     while at < end:
-        if payload[at] != _ITEM_TAG:
-            at = _skip(payload, at, end)
+        if payload[at] != _ITEM_TAG or at + 3 > end:
+            at = _item(payload, view, at, end, found)
             continue
-        at, stop = _span_of(payload, at + 1, end)
-        found.append(xxh3_64_intdigest(view[at:stop]))
+        size, high = payload[at + 1], payload[at + 2]
+        if size < _MORE or high >= _MORE:
+            at = _item(payload, view, at, end, found)
+            continue
+        at += 3
+        stop = at + (high << 7) + size - _MORE
+        if stop > end:
+            _too_long(stop - at, at, end)
+        append(xxh3_64_intdigest(view[at:stop]))
         at = stop
+
+
+def _item(payload: bytes, view: memoryview, at: int, end: int, found: list[int]) -> int:
+    """Hash one item of any length, or pass over another field; return where it ends."""
+    if payload[at] != _ITEM_TAG:
+        return _skip(payload, at, end)
+    at, stop = _span_of(payload, at + 1, end)
+    found.append(xxh3_64_intdigest(view[at:stop]))
+    return stop
 
 
 def _children(payload: bytes, at: int, end: int, tag: int) -> Iterator[tuple[int, int]]:
@@ -99,7 +118,7 @@ def _varint(payload: bytes, at: int, end: int) -> tuple[int, int]:
     for place in range(at, min(end, at + _MAX_VARINT_BYTES)):
         byte = payload[place]
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+        if byte < _MORE:
             return value, place + 1
         shift += 7
     msg = f"a number that does not end at byte {at}"

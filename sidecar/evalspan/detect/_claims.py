@@ -8,8 +8,16 @@ from evalspan.detect._budget import slice_thresholds, threshold
 from evalspan.detect._compare import Claim, Direction, Version
 from evalspan.detect._evidence import Evidence, both_ways, exact, look_backs
 from evalspan.detect._settings import DetectSettings
-from evalspan.detect._slices import Cells, Slices, running_sums
+from evalspan.detect._slices import Slices
 from evalspan.detect._stream import Floats, Ints, Mask, Stream
+from evalspan.detect._sums import (
+    Cells,
+    Membership,
+    Tally,
+    find_members,
+    moments,
+    running_sums,
+)
 
 CLEAR_NATS = 5.0
 """By this much above its threshold the screen needs no exact check."""
@@ -25,24 +33,26 @@ class Counts:
     slices: Slices
     settings: DetectSettings
     versions: list[Version]
+    membership: Membership = field(init=False)
     cells: Cells = field(init=False)
-    version_cells: list[tuple[Cells, Cells]] = field(init=False)
+    tallies: list[tuple[Tally, Tally]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Count all rows."""
+        self.membership = find_members(self.stream, self.slices)
         self.count(np.zeros(len(self.stream.batch), dtype=np.bool_))
 
     def count(self, left_out: Mask) -> None:
         """Count the rows that are not left out."""
-        self.cells = running_sums(self.stream, self.slices, ~left_out)
-        self.version_cells = [
+        self.cells = running_sums(self.stream, self.membership, ~left_out)
+        self.tallies = [
             (self._holding(v, v.new, ~left_out), self._holding(v, v.old, ~left_out))
             for v in self.versions
         ]
 
-    def _holding(self, version: Version, value: int, kept: Mask) -> Cells:
-        codes = self.stream.codes[version.dimension]
-        return running_sums(self.stream, self.slices, kept & (codes == value))
+    def _holding(self, version: Version, value: int, kept: Mask) -> Tally:
+        keep = kept & (self.stream.codes[version.dimension] == value)
+        return Tally(moments(self.stream), self.membership, keep)
 
     def over_time(self, batch: int, earliest: int) -> Found:
         """Slices at their best candidate start, none before ``earliest``; rises of all only."""
@@ -65,14 +75,11 @@ class Counts:
     def of_versions(self, batch: int) -> Found:
         """Slices of each new version seen so far, against the version it replaces."""
         found: Found = {"regression": [], "improvement": []}
-        seen = [
-            pair
-            for pair in zip(self.versions, self.version_cells, strict=True)
-            if pair[0].first <= batch
-        ]
-        for order, (version, (new, old)) in enumerate(seen, 1):
-            sides = new.sums[:, batch + 1, None], old.sums[:, batch + 1, None]
-            fall, rise = self._both(*sides, np.array([version.first]), batch)
+        seen = [version for version in self.versions if version.first <= batch]
+        watched = list(enumerate(seen, 1))[-self.settings.max_versions :]
+        for order, version in watched:
+            sides = [side[:, None] for side in self.version_sums(version, batch)]
+            fall, rise = self._both(sides[0], sides[1], np.array([version.first]), batch)
             # the j-th new value gets 1/(j(j+1)) of the share, so that any number may come
             extra = float(np.log(order * (order + 1)))
             limits = self._limits("slice_version", batch, np.isfinite(fall.nats)) + extra
@@ -129,8 +136,13 @@ class Counts:
         if claim.version is None:
             before = self.cells.sums[:, claim.start, part]
             return self.cells.sums[:, batch + 1, part] - before, before
-        new, old = self.version_cells[self.versions.index(claim.version)]
-        return new.sums[:, batch + 1, part], old.sums[:, batch + 1, part]
+        new, old = self.version_sums(claim.version, batch)
+        return new[:, part], old[:, part]
+
+    def version_sums(self, version: Version, batch: int) -> tuple[Floats, Floats]:
+        """Sums per cell of the rows of the new value and of the old one, until a batch."""
+        new, old = self.tallies[self.versions.index(version)]
+        return new.at(batch), old.at(batch)
 
 
 def find_versions(stream: Stream, settings: DetectSettings) -> list[Version]:
@@ -142,7 +154,7 @@ def find_versions(stream: Stream, settings: DetectSettings) -> list[Version]:
     found = []
     for name in settings.version_dimensions:
         codes = stream.codes[name]
-        for code in range(min(len(stream.values[name]), settings.max_versions)):
+        for code in range(len(stream.values[name])):
             first = int(stream.batch[np.argmax(codes == code)])
             earlier = codes[(stream.batch < first) & (codes >= 0)]
             if len(earlier) >= settings.minimum_sample:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalspan.detect._slices import Cells
 from evalspan.detect._stream import Floats, Ints
+from evalspan.detect._sums import Cells
 from evalspan.stats import TILTS, Sums, exact_log_evidence, mixture_log_evidence, stratified_sums
 
 LOOK_BACKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)

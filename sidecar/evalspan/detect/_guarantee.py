@@ -36,6 +36,7 @@ def false_alarm_bound(walker: Walker, incident: Incident, until: int) -> float |
         return None
     counts = walker.counts
     if walker.left_out.any():
+        # rows of what was over later were not left out yet at the looks before
         counts = Counts(stream, walker.slices, walker.settings, walker.counts.versions)
     best = 1.0
     for number, batch in enumerate(_looks(stream, until), 1):
@@ -74,8 +75,8 @@ def _sides(
     """Sums after and before at the start that the screen likes best, and the number of starts."""
     part = counts.cells.of(claim.slice)
     if claim.version is not None:
-        new, old = counts.version_cells[counts.versions.index(claim.version)]
-        return (new.sums[:, batch + 1, part], old.sums[:, batch + 1, part]), 1
+        new, old = counts.version_sums(claim.version, batch)
+        return (new[:, part], old[:, part]), 1
     starts = look_backs(batch, earliest)
     if not starts.size:
         return None, 0

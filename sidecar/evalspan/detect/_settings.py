@@ -75,8 +75,8 @@ class DetectSettings(Strict):
     )
     max_versions: int = Field(
         default=20,
-        ge=0,
-        description="Most new values watched per version dimension, in order of appearance.",
+        ge=1,
+        description="Most new values of version dimensions watched at a time, the latest.",
     )
     max_exemplars: int = Field(
         default=5, ge=0, description="Most trace ids of failing rows given with a state."

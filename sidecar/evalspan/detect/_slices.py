@@ -1,4 +1,4 @@
-"""Slices of a stream and their running sums per stratum and batch."""
+"""Slices of a stream: the row sets that are watched, with their names."""
 
 import json
 from dataclasses import dataclass
@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalspan.detect._settings import DetectSettings
-from evalspan.detect._stream import Floats, Ints, Mask, Stream
-from evalspan.stats import sums_by
+from evalspan.detect._stream import Ints, Stream
 
 Slice = tuple[tuple[str, str], ...]
 """Attribute and value pairs, ordered by attribute; empty for everything."""
@@ -27,23 +26,6 @@ class Slices:
     rows: list[Ints]
     prefix: NDArray[np.uint64]
     depth: Ints
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Running sums per cell, a cell being the rows of one slice in one stratum.
-
-    ``sums`` has shape (4, batches + 1, cells): weight, weight², weight·score, weight·score² of
-    the rows before a batch; ``start`` is the first cell of each slice.
-    """
-
-    sums: Floats
-    start: Ints
-
-    def of(self, number: int) -> slice:
-        """Cells of one slice."""
-        stop = self.start[number + 1] if number + 1 < len(self.start) else self.sums.shape[2]
-        return slice(int(self.start[number]), int(stop))
 
 
 def name_json(name: Slice) -> str:
@@ -101,29 +83,3 @@ def _combinations(
         filled = int(stream.batch[members[2 * minimum - 1]])
         found.append((filled, len(names), tuple(reversed(parts)), members))
     return found
-
-
-def running_sums(stream: Stream, slices: Slices, keep: Mask) -> Cells:
-    """Running sums of every slice over the rows that ``keep`` marks."""
-    width = int(stream.strata.max(initial=0)) + 1
-    batches = len(stream.ends)
-    moments = np.stack(
-        [
-            stream.weight,
-            stream.weight**2,
-            stream.weight * stream.score,
-            stream.weight * stream.score**2,
-        ]
-    )
-    moments = moments * keep
-    owner = np.concatenate([np.full(len(rows), number) for number, rows in enumerate(slices.rows)])
-    members = np.concatenate(slices.rows)
-    cell_label = owner * width + stream.strata[members]
-    labels, cell = np.unique(cell_label, return_inverse=True)
-    flat = (stream.batch[members] + 1) * labels.size + cell
-    size = (batches + 1) * labels.size
-    sums = np.stack([sums_by(flat, moment[members], size) for moment in moments])
-    sums = np.cumsum(sums.reshape(4, batches + 1, labels.size), axis=1)
-    numbers = labels // width
-    start = np.searchsorted(numbers, np.arange(len(slices.rows)))
-    return Cells(sums, start.astype(np.int64))

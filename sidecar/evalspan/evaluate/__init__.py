@@ -18,7 +18,7 @@ another process with a time limit for each call. What raises, hangs, dies or ret
 nonsense gives a row with `error`, the process is started again, and the rest goes on;
 after three losses in one batch the rest of that batch is not asked.
 
-A checklist is answered by a judge, see `judge`.
+A checklist is answered by a judge, see `judge`; `expect` counts beforehand for the ledger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from evalspan.config import ConfigError
 from evalspan.evaluate._check import BUILT_IN, Problem, Surroundings, prepare
 from evalspan.evaluate._choice import Count, Evaluated
 from evalspan.evaluate._evaluator import Evaluator, InlineVerdict
-from evalspan.evaluate._judge import judge
+from evalspan.evaluate._judge import expect, judge
 from evalspan.evaluate._prices import Prices
 from evalspan.evaluate._questions import Checklist, prepare_checklist
 from evalspan.evaluate._settings import ChecklistSettings, CheckSettings, ModelPrice, Question
@@ -48,6 +48,7 @@ __all__ = [
     "Question",
     "build",
     "build_checklists",
+    "expect",
     "judge",
     "validate",
 ]

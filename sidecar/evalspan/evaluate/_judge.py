@@ -9,7 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from evalspan import model
-from evalspan.evaluate._choice import Chooser, Count, Evaluated, count
+from evalspan.evaluate._choice import Choice, Chooser, Count, Evaluated, count
 from evalspan.evaluate._frame import complete
 from evalspan.evaluate._questions import SYSTEM, Checklist, parts, tool, user_text
 from evalspan.evaluate._scores import table
@@ -20,6 +20,26 @@ from evalspan.llm import Answer, Ask, LLMError
 from evalspan.plugin import SpanView
 
 _VERDICTS: Final = {"yes": True, "no": False, "unknown": None}
+
+
+def expect(
+    spans: pl.DataFrame, checklist: Checklist, *, dimensions: Sequence[str] = ()
+) -> list[Count]:
+    """Return for the ledger what a judge will have to do with these settled spans.
+
+    How many are expected and skipped by reason; the rest is pending until `judge` answered.
+    """
+    choice = _choose(complete(spans, dimensions), checklist)
+    subject = f"check:{checklist.name}"
+    lines = [
+        Count(subject, "expected", "", choice.expected),
+        *(Count(subject, "skipped", why, number) for why, number in choice.skipped.items()),
+    ]
+    return [line for line in lines if line.number]
+
+
+def _choose(frame: pl.DataFrame, checklist: Checklist) -> Choice:
+    return Chooser(frame, frame.height).choose(checklist)
 
 
 async def judge(
@@ -41,7 +61,7 @@ async def judge(
     verdict if one is unknown or none is required. `cost_usd` stands on its row.
     """
     frame = complete(spans, dimensions)
-    choice = Chooser(frame, frame.height).choose(checklist)
+    choice = _choose(frame, checklist)
     rows = [row for row, chosen in enumerate(choice.rows.tolist()) if chosen]
     views = span_views(frame, dimensions)
     limit = asyncio.Semaphore(concurrency)

@@ -114,6 +114,16 @@ class Worker:
 
     def _receive(self, limit_seconds: float) -> dict[str, Any]:
         """Return the next line of the child; raises WorkerError after the limit or its end."""
+        if b"\n" not in self._rest:
+            self._read_line(limit_seconds)
+        line, _, self._rest = self._rest.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(answer["error"])
+        return answer
+
+    def _read_line(self, limit_seconds: float) -> None:
+        """Read until a whole line is here."""
         child = self._child
         if child is None or child.stdout is None:
             msg = "its worker process is gone"
@@ -131,11 +141,6 @@ class Worker:
                     msg = f"its worker process ended with exit code {child.wait()}"
                     raise WorkerError(msg)
                 self._rest += piece
-        line, _, self._rest = self._rest.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise WorkerError(answer["error"])
-        return answer
 
 
 def _subjects(check: Check, frame: pl.DataFrame) -> list[int]:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,12 +36,14 @@ NEW_BEFORE, NEW_AFTER = 0.05, 0.5
 class Drop:
     """The difference of the scores, split into the change within strata and the mix.
 
-    ``harm`` adds up the parts in the direction of the regression: the whole that shares are of.
+    ``harm`` adds up the parts in the direction of the regression: the whole that shares are of;
+    ``spread`` is the square of the half width of its interval.
     """
 
     within: Interval
     mix: Interval
     harm: float
+    spread: float
 
 
 def split_drop(sides: Sides) -> Drop:
@@ -48,8 +51,10 @@ def split_drop(sides: Sides) -> Drop:
     after, before = sides.table(np.ones(len(sides.score), dtype=np.bool_))
     within = stratified_difference(after, before)
     mix = mix_difference(after, before)
-    harm = sum(max(part.estimate * sides.sign, 0.0) for part in (within, mix))
-    return Drop(within, mix, harm)
+    harmful = [part for part in (within, mix) if part.estimate * sides.sign > 0]
+    harm = sum(part.estimate * sides.sign for part in harmful)
+    spread = sum(((part.high - part.low) / 2) ** 2 for part in harmful)
+    return Drop(within, mix, harm, spread)
 
 
 def find(
@@ -101,13 +106,14 @@ def _mean(sides: Sides, rows: Mask) -> float | None:
 
 
 def _shares(part: Interval, drop: Drop, sides: Sides, factor: float = 1.0) -> dict[str, float]:
-    """Share of the harm and its interval; the harm itself is taken as known."""
-    scaled = sorted(factor * sides.sign * bound / drop.harm for bound in (part.low, part.high))
-    return {
-        "share": factor * sides.sign * part.estimate / drop.harm,
-        "share_low": scaled[0],
-        "share_high": scaled[1],
-    }
+    """Share of the harm C/(C + R), R the rest of it, with its interval by the delta method."""
+    own = factor * sides.sign * part.estimate
+    rest = drop.harm - own
+    variance = (factor * (part.high - part.low) / 2) ** 2
+    others = max(drop.spread - variance, 0.0)
+    half = math.sqrt(rest**2 * variance + own**2 * others) / drop.harm**2
+    share = own / drop.harm
+    return {"share": share, "share_low": share - half, "share_high": share + half}
 
 
 def _part(sides: Sides, rows: Mask) -> tuple[Interval, float]:

@@ -106,7 +106,9 @@ def _excesses(
         failed, total, failed0, total0 = sums
         before = (failed0 + PRIOR_TOTAL * rate) / (total0 + PRIOR_TOTAL)
         excess = failed - total * before
-        z = excess / np.sqrt(np.maximum(total * before * (1 - before), 1e-9))
+        # the noise of the rate before is part of the noise of the excess
+        variance = total * before * (1 - before) * (1 + total / (total0 + PRIOR_TOTAL))
+        z = excess / np.sqrt(np.maximum(variance, 1e-9))
         for cell in np.flatnonzero((z > SMALLEST_Z) & (total > 0)):
             score = excess[cell] * (excess[cell] / total[cell]) ** DENSITY_POWER
             name = coded.name(chosen, int(cell), sizes)

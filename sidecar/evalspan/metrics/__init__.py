@@ -10,12 +10,13 @@ restart is a plain counter reset.
 from pydantic import Field
 
 from evalspan.config import Strict
-from evalspan.metrics._declared import DECLARED, Declared
+from evalspan.metrics._declared import CALL, DECLARED, Declared
 from evalspan.metrics._http import Page, Pages, serve
 from evalspan.metrics._labels import OTHER, Budgets
 from evalspan.metrics._metrics import Gauge, Metrics
 
 __all__ = [
+    "CALL",
     "DECLARED",
     "OTHER",
     "Budgets",
@@ -40,8 +41,8 @@ class MetricsSettings(Strict):
     budget: int = Field(
         default=50,
         ge=1,
-        description="Most values of service, prompt, prompt_version and model that become labels; "
-        "what overflows is __other__.",
+        description="Most values of service, prompt, prompt_version, model, and of each label of "
+        "the GenAI metrics; what overflows is __other__.",
     )
     buckets: dict[str, tuple[float, ...]] = Field(
         default_factory=dict,

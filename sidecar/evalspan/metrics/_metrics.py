@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from prometheus_client.core import (
 from prometheus_client.samples import Exemplar
 
 from evalspan.metrics._declared import DECLARED, DIMENSIONS, PROMPT, Declared
-from evalspan.metrics._labels import Budgets
+from evalspan.metrics._labels import OTHER, Budgets
 
 Labels = tuple[str, ...]
 
@@ -59,6 +60,7 @@ class Metrics:
         self._budgets = budgets
         self._buckets = dict(buckets or {})
         self._lock = threading.Lock()
+        self._admitted: dict[tuple[str, tuple[Any, ...]], Labels] = {}
         self._counters: dict[str, dict[Labels, _Counter]] = {}
         self._histograms: dict[str, dict[Labels, _Histogram]] = {}
         self._sources: list[Callable[[], Iterable[Gauge]]] = []
@@ -114,22 +116,20 @@ class Metrics:
 
     def _count_verdicts(self, scores: pl.DataFrame) -> None:
         name = "evalspan_verdicts"
-        keys = [k for k in self._labels[name] if k != "verdict"]
-        groups = scores.group_by([*keys, "shown"]).agg(
-            n=pl.len(),
-            trace_id=pl.col("trace_id").last(),
-            cost=pl.col("cost_usd").sum(),
-        )
+        shown = scores.drop("verdict").rename({"shown": "verdict"})
+        last, cost = pl.col("trace_id").last(), pl.col("cost_usd").sum()
+        groups = self._group(name, shown, pl.len(), last, cost)
+        verdict, check = (self._labels[name].index(label) for label in ("verdict", "check"))
         with self._lock:
-            for row in groups.iter_rows(named=True):
-                labels = self._admit(name, row | {"verdict": row["shown"]}, row["n"])
+            for key, (count, trace_id, spent) in groups:
+                labels = self._admit(name, key, count)
                 counter = self._series(name, labels)
-                counter.value += row["n"]
-                if row["shown"] == "fail":
-                    counter.exemplar = _exemplar(row["trace_id"], 1.0)
-                if row["cost"]:
-                    judge = self._counter("evalspan_judge_cost_usd", {"check": row["check"]})
-                    judge.value += row["cost"]
+                counter.value += count
+                if labels[verdict] == "fail":
+                    counter.exemplar = _exemplar(trace_id, 1.0)
+                if spent:
+                    of_check = {"check": labels[check]}
+                    self._counter("evalspan_judge_cost_usd", of_check).value += spent
 
     def _count_cost(self, calls: pl.DataFrame) -> None:
         name = "evalspan_cost_usd"
@@ -139,10 +139,10 @@ class Metrics:
             model=pl.coalesce("response_model", "request_model"),
             prompt_version=pl.coalesce("prompt_version", "prompt_hash"),
         )
-        groups = calls.group_by(self._labels[name]).agg(n=pl.len(), cost=pl.col("cost_usd").sum())
+        groups = self._group(name, calls, pl.len(), pl.col("cost_usd").sum())
         with self._lock:
-            for row in groups.iter_rows(named=True):
-                self._series(name, self._admit(name, row, row["n"])).value += row["cost"]
+            for key, (count, cost) in groups:
+                self._series(name, self._admit(name, key, count)).value += cost
 
     def _observe(
         self,
@@ -156,32 +156,44 @@ class Metrics:
             return
         bounds = bounds or self._declared[name].buckets
         place = np.searchsorted(np.asarray(bounds), frame[value].to_numpy(), side="left")
-        groups = (
-            frame.with_columns(bucket=pl.Series(place))
-            .group_by([*self._labels[name], "bucket"])
-            .agg(
-                n=pl.len(),
-                total=pl.col(value).sum(),
-                trace_id=pl.col("trace_id").last(),
-                last=pl.col(value).last(),
-            )
-        )
+        placed = frame.with_columns(bucket=pl.Series(place))
+        measured = pl.col(value)
+        found = pl.len(), measured.sum(), pl.col("trace_id").last(), measured.last().alias("last")
+        groups = self._group(name, placed, *found, also=("bucket",))
         with self._lock:
-            for row in groups.iter_rows(named=True):
-                labels = self._admit(name, row, row["n"])
-                known = self._histograms.setdefault(name, {})
+            known = self._histograms.setdefault(name, {})
+            for (*key, bucket), (count, total, trace_id, last) in groups:
+                labels = self._admit(name, tuple(key), count)
                 if labels not in known:
                     known[labels] = _Histogram(np.zeros(len(bounds) + 1, dtype=np.int64))
                 histogram = known[labels]
-                histogram.counts[row["bucket"]] += row["n"]
-                histogram.sum += row["total"]
-                histogram.exemplars[row["bucket"]] = _exemplar(row["trace_id"], row["last"])
+                histogram.counts[bucket] += count
+                histogram.sum += total
+                histogram.exemplars[bucket] = _exemplar(trace_id, last)
 
-    def _admit(self, name: str, row: Mapping[str, object], rows: int) -> Labels:
-        return tuple(
-            self._budgets.admit(label, None if row[label] is None else str(row[label]), rows)
-            for label in self._labels[name]
-        )
+    def _group(
+        self,
+        name: str,
+        frame: pl.DataFrame,
+        *found: pl.Expr,
+        also: tuple[str, ...] = (),
+    ) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """Yield the labels of each group of rows, and what was found of it."""
+        keys = [*self._labels[name], *also]
+        aggregated = [each.alias(f"found {number}") for number, each in enumerate(found)]
+        groups = frame.group_by(keys, maintain_order=True).agg(aggregated)
+        return ((row[: len(keys)], row[len(keys) :]) for row in groups.iter_rows())
+
+    def _admit(self, name: str, key: tuple[Any, ...], rows: int) -> Labels:
+        """Return the labels to show; those within their budgets are remembered as a whole."""
+        admitted = self._admitted.get((name, key))
+        if admitted is None:
+            texts = (None if value is None else str(value) for value in key)
+            named = zip(self._labels[name], texts, strict=True)
+            admitted = tuple(self._budgets.admit(label, text, rows) for label, text in named)
+            if OTHER not in admitted:
+                self._admitted[name, key] = admitted
+        return admitted
 
     def _counter(self, name: str, labels: Mapping[str, str]) -> _Counter:
         return self._series(name, tuple(labels.get(k, "") for k in self._labels[name]))

@@ -105,12 +105,14 @@ class Attributes:
         kept[taken] = False
         counts = np.bincount(self.parent[kept], minlength=len(self.offsets) - 1)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        struct = self.struct.filter(pa.array(kept))
-        arrays = [
-            struct.field(field.name).dictionary_decode()
-            if field.name == "key"
-            else struct.field(field.name)
-            for field in ATTRIBUTE
-        ]
+        mask = pa.array(kept)
+        arrays = [_filtered(self.struct.field(field.name), field.type, mask) for field in ATTRIBUTE]
         held = pa.StructArray.from_arrays(arrays, fields=list(ATTRIBUTE))
         return pa.ListArray.from_arrays(pa.array(offsets), held)
+
+
+def _filtered(values: Any, kind: Any, mask: Any) -> Any:  # noqa: ANN401 - Arrow arrays
+    if values.null_count == len(values):
+        return pa.nulls(int(np.count_nonzero(mask)), kind)
+    found = values.filter(mask)
+    return found.dictionary_decode() if pa.types.is_dictionary(values.type) else found

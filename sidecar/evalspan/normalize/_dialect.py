@@ -60,9 +60,9 @@ class Dialect:
     first_token_events: tuple[str, ...] = ()
 
 
-def words(**roles: Sequence[str]) -> dict[str, str]:
-    """Return {word: role} from the words for each role."""
-    return {word: role for role, found in roles.items() for word in found}
+def words(**roles: str) -> dict[str, str]:
+    """Return {word: role} from the words for each role, written one after the other."""
+    return {word: role for role, found in roles.items() for word in found.split()}
 
 
 def on_calls(**columns: Sequence[str]) -> dict[str, To]:

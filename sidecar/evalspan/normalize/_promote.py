@@ -14,16 +14,20 @@ from evalspan.normalize._attributes import BOOL, DOUBLE, INT, NESTED, STRING, At
 from evalspan.normalize._dialect import Dialect, To, base, known
 
 _LIST: Final = pa.list_(pa.string())
-# Columns that no attribute table may name but content is read from.
-SYSTEM: Final = "system_prompt"
-_JSON: Final = ("input_messages", "output_messages", "tool_definitions", SYSTEM)
-_JSON_OR_TEXT: Final = ("input_text", "output_text")
+# Text columns that take arrays and maps too, as JSON.
+_AS_JSON: Final = (
+    *("input_messages", "output_messages", "tool_definitions", "system_prompt"),
+    *("input_text", "output_text"),
+)
 
 
 @dataclass(slots=True)
 class Column:
-    """A column in the making: its values, the attribute row each came from (-1: none), and
-    whether the value is that attribute word for word."""  # noqa: D209, D205 - reads as one line
+    """A column in the making.
+
+    `source` is the attribute row that each value came from (-1: none), `exact`
+    whether the value is that attribute word for word.
+    """
 
     values: Any
     source: Any
@@ -85,15 +89,9 @@ def _column(
     source = np.full(count, -1, np.int64)
     exact = np.zeros(count, bool)
     converted: dict[int, Any] = {}
-    for rule in reversed(rules):
+    for rule in reversed(rules):  # what wins is written last
         rows = _wanted(rule, attributes, role)
-        same = attributes.kind[rows] == kind
-        if rule.to.scale is not None:
-            same[:] = False
-        if kind == DOUBLE and same.any():
-            places = np.flatnonzero(same)
-            numbers = attributes.take(DOUBLE, rows[places])
-            same[places] = np.asarray(pc.is_finite(numbers))
+        same = _as_they_are(rows, kind, rule, attributes)
         straight = rows[same]
         parents = attributes.parent[straight]
         source[parents] = straight
@@ -103,13 +101,20 @@ def _column(
     if kind == NESTED:
         values = _lists(source, exact, attributes, converted, count)
     else:
-        values = (
-            attributes.take(kind, np.zeros(0, np.int64))
-            if not len(source)
-            else (attributes.struct.field(_FIELD[kind]).take(pa.array(source, mask=~exact)))
-        )
-        values = _merge(values, converted, count)
+        held = attributes.struct.field(_FIELD[kind])
+        values = _merge(held.take(pa.array(source, mask=~exact)), converted, count)
     return Column(values, source, exact)
+
+
+def _as_they_are(rows: Any, kind: int, rule: _Rule, attributes: Attributes) -> Any:  # noqa: ANN401
+    """Say which values the column can hold as they are: of its type, unit, and finite."""
+    same = attributes.kind[rows] == kind
+    if rule.to.scale is not None:
+        same[:] = False
+    if kind == DOUBLE and same.any():
+        places = np.flatnonzero(same)
+        same[places] = np.asarray(pc.is_finite(attributes.take(DOUBLE, rows[places])))
+    return same
 
 
 _FIELD: Final = {STRING: "string", INT: "int", DOUBLE: "double", BOOL: "bool", NESTED: "nested"}
@@ -190,7 +195,7 @@ _BY_TYPE: Final[dict[Any, tuple[int, Callable[[Any], Any]]]] = {
     _LIST: (NESTED, _reasons),
 }
 _READERS: Final[dict[str, tuple[int, Callable[[Any], Any]]]] = dict.fromkeys(
-    (*_JSON, *_JSON_OR_TEXT),
+    _AS_JSON,
     (STRING, _as_json),
 )
 
@@ -220,8 +225,10 @@ def _extend(
     """Tell the spans of each group apart by the key that filled one more column."""
     if not (key >= 0).any():
         return code, parts
-    keys = np.unique(key)
-    pair = code * len(keys) + np.searchsorted(keys, key)
+    counts = np.bincount(key + 1)
+    keys = np.flatnonzero(counts) - 1
+    place = np.cumsum(counts > 0) - 1
+    pair = code * len(keys) + place[key + 1]
     groups = np.flatnonzero(np.bincount(pair, minlength=len(parts) * len(keys)))
     renumbered = np.zeros(len(parts) * len(keys), np.int64)
     renumbered[groups] = np.arange(len(groups))

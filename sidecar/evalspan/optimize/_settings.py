@@ -70,11 +70,11 @@ class OptimizeSettings(Strict):
         default=0.1,
         gt=0,
         lt=0.5,
-        description="One-sided error probability of the vetoes on harm, shared by the other checks, "
-        "and once more by the slices of each check.",
+        description="One-sided error probability of the vetoes on harm, shared by the other "
+        "checks, and once more by the slices of each check.",
     )
     max_cost_increase: float = Field(
-        default=0.25,
+        default=0.5,
         ge=0,
         description="How much dearer an answer may get; tokens where no price is known.",
     )

@@ -4,12 +4,14 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 
 from evalspan import evaluate, metrics, normalize, settle, store, views
+from evalspan.config import ConfigError, SettingError, located
 from evalspan.model import Table
 from evalspan.pipeline._settings import BUILT_IN, Settings
-from evalspan.pipeline._write import WriteSide
+from evalspan.pipeline._write import Count, WriteSide
 
 
 def store_of(settings: Settings) -> store.Store:
@@ -24,21 +26,39 @@ def store_of(settings: Settings) -> store.Store:
 
 def evaluator_of(settings: Settings) -> evaluate.Evaluator:
     """Return the checks of the config; raises ConfigError."""
-    return evaluate.build(
-        settings.checks,
-        folder=settings.folder,
-        dimensions=tuple(settings.dimensions),
-        prices=evaluate.Prices(settings.prices),
-    )
+    try:
+        return evaluate.build(
+            settings.checks,
+            folder=settings.folder,
+            dimensions=tuple(settings.dimensions),
+            prices=evaluate.Prices(settings.prices),
+        )
+    except ConfigError as error:
+        raise located(mistakes_of_checks(settings), settings.file) from error
 
 
 def checklists_of(settings: Settings) -> dict[str, evaluate.Checklist]:
     """Return the checklists of the config; raises ConfigError."""
-    return evaluate.build_checklists(
+    try:
+        return evaluate.build_checklists(
+            settings.checklists,
+            model=settings.llm.model,
+            dimensions=tuple(settings.dimensions),
+        )
+    except ConfigError as error:
+        raise located(mistakes_of_checks(settings), settings.file) from error
+
+
+def mistakes_of_checks(settings: Settings) -> list[SettingError]:
+    """Return what is wrong with checks and checklists, each with its keys."""
+    problems = evaluate.validate(
+        settings.checks,
         settings.checklists,
-        model=settings.llm.model,
+        folder=settings.folder,
         dimensions=tuple(settings.dimensions),
+        prices=evaluate.Prices(settings.prices),
     )
+    return [SettingError(problem.path, problem.message) for problem in problems]
 
 
 def settler_of(settings: Settings, earlier: pa.Table | None) -> settle.Settler:
@@ -53,7 +73,7 @@ def settler_of(settings: Settings, earlier: pa.Table | None) -> settle.Settler:
 
 def metrics_of(settings: Settings) -> metrics.Metrics:
     """Return the metrics with the budget of each dimension."""
-    budgets = dict.fromkeys(BUILT_IN, settings.metrics.budget)
+    budgets = dict.fromkeys((*BUILT_IN, *metrics.CALL, "error_type"), settings.metrics.budget)
     budgets |= {name: d.budget for name, d in settings.dimensions.items()}
     buckets = {**_buckets(settings), **settings.metrics.buckets}
     return metrics.Metrics(tuple(settings.dimensions), metrics.Budgets(budgets), buckets)
@@ -78,7 +98,12 @@ def views_of(settings: Settings, tables: store.Store | None) -> dict[str, views.
         raise LookupError(msg)
 
     scan = tables.scan if tables is not None else nothing
-    return views.build(settings.views, tuple(settings.dimensions), scan)
+    try:
+        return views.build(settings.views, tuple(settings.dimensions), scan)
+    except SettingError as mistake:
+        if tables is None:
+            raise
+        raise located([mistake], settings.file) from mistake
 
 
 def write_side_of(
@@ -89,14 +114,24 @@ def write_side_of(
     observe: Callable[[str], Any] | None = None,
 ) -> WriteSide:
     """Return the write side, recovered from what the log and the tables hold."""
+    checklists = checklists_of(settings)
+    dimensions = tuple(settings.dimensions)
+
+    def expect(spans: pl.DataFrame) -> list[Count]:
+        found: list[Count] = []
+        for checklist in checklists.values():
+            found += evaluate.expect(spans, checklist, dimensions=dimensions)
+        return found
+
     return WriteSide(
         settings.log_folder,
         tables,
         lambda earlier: settler_of(settings, earlier),
         evaluator,
-        dimensions=tuple(settings.dimensions),
+        dimensions=dimensions,
         cost_usd=evaluate.Prices(settings.prices).cost,
         duplicate_window=settings.store.duplicate_window,
+        expect=expect,
         metrics=shown,
         observe=observe,
     )

@@ -1,12 +1,12 @@
-"""Check a config as far as it goes without running it: what the types of the settings cannot see."""
+"""Check a config without running it: what the types of the settings cannot see."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from evalspan import evaluate, plugin
-from evalspan.config import Mistake, located
-from evalspan.pipeline._build import views_of
+from evalspan import plugin
+from evalspan.config import SettingError, located
+from evalspan.pipeline._build import mistakes_of_checks, views_of
 from evalspan.pipeline._plugins import KINDS
 from evalspan.pipeline._settings import Settings, load_settings
 
@@ -27,33 +27,28 @@ def require_sound(settings: Settings) -> None:
         raise located(found, settings.file)
 
 
-def _mistakes(settings: Settings) -> Iterator[Mistake]:
-    problems = evaluate.validate(
-        settings.checks,
-        settings.checklists,
-        folder=settings.folder,
-        dimensions=tuple(settings.dimensions),
-        prices=evaluate.Prices(settings.prices),
-    )
-    yield from (Mistake(problem.path, problem.message) for problem in problems)
+def _mistakes(settings: Settings) -> Iterator[SettingError]:
+    yield from mistakes_of_checks(settings)
     yield from _of_views(settings)
     yield from _of_dimensions(settings)
     checks = (*settings.checks, *settings.checklists)
-    yield from _unknown("check", checks, (("metrics", "buckets", n) for n in settings.metrics.buckets))
+    yield from _unknown(
+        "check", checks, (("metrics", "buckets", n) for n in settings.metrics.buckets)
+    )
     yield from _of_extensions(settings)
 
 
-def _of_views(settings: Settings) -> Iterator[Mistake]:
+def _of_views(settings: Settings) -> Iterator[SettingError]:
     try:
         known = tuple(views_of(settings, None))
-    except Mistake as mistake:
+    except SettingError as mistake:
         yield mistake
         return
     watched = enumerate(settings.analysis.views)
     yield from _unknown("view", known, (("analysis", "views", i, name) for i, name in watched))
 
 
-def _of_dimensions(settings: Settings) -> Iterator[Mistake]:
+def _of_dimensions(settings: Settings) -> Iterator[SettingError]:
     named: dict[Keys, Sequence[str]] = {
         ("detect", "dimensions"): settings.detect.dimensions,
         ("detect", "version_dimensions"): settings.detect.version_dimensions,
@@ -64,7 +59,7 @@ def _of_dimensions(settings: Settings) -> Iterator[Mistake]:
     yield from _unknown("dimension", settings.all_dimensions, places)
 
 
-def _of_extensions(settings: Settings) -> Iterator[Mistake]:
+def _of_extensions(settings: Settings) -> Iterator[SettingError]:
     used: list[tuple[str, Keys, str]] = [
         ("mutator", ("optimize", "mutators", i), mutator.use)
         for i, mutator in enumerate(settings.optimize.mutators)
@@ -74,10 +69,10 @@ def _of_extensions(settings: Settings) -> Iterator[Mistake]:
         try:
             plugin.load(KINDS[kind], use, settings.folder)
         except plugin.PluginError as error:
-            yield Mistake(keys, str(error))
+            yield SettingError(keys, str(error))
 
 
-def _unknown(what: str, known: Sequence[str], places: Iterator[Keys]) -> Iterator[Mistake]:
+def _unknown(what: str, known: Sequence[str], places: Iterator[Keys]) -> Iterator[SettingError]:
     """Yield a mistake for each place whose last part is no known name."""
     for *keys, name in places:
         if name in known:
@@ -85,7 +80,7 @@ def _unknown(what: str, known: Sequence[str], places: Iterator[Keys]) -> Iterato
         near = get_close_matches(str(name), known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         at = keys if isinstance(keys[-1], int) else [*keys, name]
-        yield Mistake(at, f"there is no {what} {name!r}.{hint} Known: {', '.join(known)}")
+        yield SettingError(at, f"there is no {what} {name!r}.{hint} Known: {', '.join(known)}")
 
 
 def _notes(settings: Settings) -> list[str]:

@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from evalspan import wal
+from evalspan.pipeline._alone import alone
 from evalspan.pipeline._build import evaluator_of, store_of, write_side_of
 from evalspan.pipeline._settings import Settings
 
@@ -31,8 +32,14 @@ def ingest_files(settings: Settings, files: list[Path], tell: Tell) -> dict[str,
     """Write the requests to the log, then take the log to its end and settle every trace.
 
     Returns counts, and under `refused` a line for each request that could not
-    be read. Raises wal.LogLockedError where a sidecar runs on the same data.
+    be read. Raises AlreadyRunsError or wal.LogLockedError where a sidecar runs on the
+    same data.
     """
+    with alone(settings.run_folder, "pipeline", wait_seconds=0):
+        return _ingest(settings, files, tell)
+
+
+def _ingest(settings: Settings, files: list[Path], tell: Tell) -> dict[str, Any]:
     done: dict[str, Any] = dict.fromkeys(("requests", "spans", "log_records", "scores"), 0)
     done["refused"] = []
     writer = wal.Writer(settings.log_folder, settings.wal)

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from evalspan import evaluate, llm, store, wal
-from evalspan.model import EVENTS, SCORES, SETTLED, SPANS
+from evalspan.model import EVENTS, LEDGER, SCORES, SETTLED, SPANS, Table
 from evalspan.pipeline._build import checklists_of, settler_of
 from evalspan.pipeline._settings import Settings
 
@@ -46,9 +46,8 @@ class Judging:
         return any(judged)
 
     def _judge(self, log_id: str, checklist: str) -> bool:
-        app = f"{log_id}:judge:{checklist}"
-        done = self._tables.committed(SCORES, app)
-        settled = self._next(done)
+        app = judge_app(log_id, checklist)
+        settled = self._next(checklist, self._tables.committed(SCORES, app))
         if settled.is_empty():
             return False
         last = int(settled["segment"][-1])
@@ -64,49 +63,79 @@ class Judging:
         self._tables.commit(SCORES, judged.scores, app, last)
         return True
 
-    def _next(self, done: int) -> pl.DataFrame:
-        """Return SETTLED of the next whole segments, about TRACES_PER_STEP traces."""
+    def _next(self, checklist: str, done: int) -> pl.DataFrame:
+        """Return SETTLED of the next whole segments, about TRACES_PER_STEP traces.
+
+        Only segments whose ledger expects something of this checklist: what settled
+        before it was configured is not judged.
+        """
+        expected = self._tables.scan(LEDGER).filter(
+            pl.col("segment") > done,
+            pl.col("subject") == f"check:{checklist}",
+            pl.col("outcome") == "expected",
+        )
         later = self._tables.scan(SETTLED).filter(pl.col("segment") > done)
-        rows = later.sort("segment").head(TRACES_PER_STEP + 1).collect()
+        later = later.join(expected.select("segment").unique(), on="segment", how="semi")
+        rows = later.sort("segment", "trace_id").collect()
         if rows.height <= TRACES_PER_STEP:
             return rows
-        whole = rows.filter(pl.col("segment") < pl.col("segment").max())
-        if not whole.is_empty():
-            return whole
-        segment = rows["segment"][0]
-        return self._tables.scan(SETTLED).filter(pl.col("segment") == segment).collect()
+        last = max(rows["segment"][TRACES_PER_STEP - 1], rows["segment"][0])
+        whole = rows.filter(pl.col("segment") < last)
+        return whole if whole.height else rows.filter(pl.col("segment") == last)
 
     def _frame(self, settled: pl.DataFrame) -> pl.DataFrame:
-        """Put the traces together again: content, dimensions, duplicates."""
+        """Put the traces together again as they settled: content, dimensions, what counts."""
         ids = settled["trace_id"].unique().to_list()
-        last = int(settled["segment"][-1])
-        wanted = pl.col("trace_id").is_in(ids) & (pl.col("segment") <= last)
-        spans = self._rows(SPANS.schema, self._tables.scan(SPANS).filter(wanted))
-        events = self._rows(EVENTS.schema, self._tables.scan(EVENTS).filter(wanted))
+        wanted = pl.col("trace_id").is_in(ids) & (pl.col("segment") <= settled["segment"].max())
+        spans = self._tables.scan(SPANS).filter(wanted).collect()
+        events = self._tables.scan(EVENTS).filter(wanted).collect()
+        before = self._tables.scan(SETTLED).filter(wanted).select("trace_id", "segment").collect()
+        parts = [
+            self._of_segment(rows, spans, events, before)
+            for rows in settled.partition_by("segment", maintain_order=True)
+        ]
+        return pl.concat(parts)
+
+    def _of_segment(
+        self,
+        settled: pl.DataFrame,
+        spans: pl.DataFrame,
+        events: pl.DataFrame,
+        before: pl.DataFrame,
+    ) -> pl.DataFrame:
+        """Return the spans of the attempts in `settled`, which settled at one segment."""
+        segment = int(settled["segment"][0])
+        now_us = int(settled["settled_time"].dt.epoch("us")[0])
+        here = pl.col("segment") <= segment
+        known = settled.select("trace_id")
         settler = settler_of(self._settings, None)
-        now_us = int(settled["settled_time"].dt.epoch("us").sort()[-1])
-        first = settler.push(spans, events, now_us, last)
-        rest = settler.flush(now_us, last)
-        frame = pl.concat([first.spans, rest.spans]).drop("attempt")
-        return self._of_attempt(frame, settled)
-
-    def _of_attempt(self, frame: pl.DataFrame, settled: pl.DataFrame) -> pl.DataFrame:
-        """Keep the spans that belong to the attempts in `settled`, and say which attempt."""
-        every = self._tables.scan(SETTLED).filter(
-            pl.col("trace_id").is_in(settled["trace_id"].unique().to_list()),
+        first = settler.push(
+            _arrow(spans.filter(here).join(known, on="trace_id", how="semi"), SPANS),
+            _arrow(events.filter(here).join(known, on="trace_id", how="semi"), EVENTS),
+            now_us,
+            segment,
         )
-        attempts = every.select("trace_id", "attempt", settled_segment="segment").collect()
-        first = (
-            frame.select("trace_id", "span_id", "content", "segment")
-            .join(attempts, on="trace_id")
-            .filter(pl.col("segment") <= pl.col("settled_segment"))
-            .group_by("trace_id", "span_id", "content")
-            .agg(pl.col("attempt").min())
+        frame = pl.concat([first.spans, settler.flush(now_us, segment).spans]).drop("attempt")
+        earlier = before.filter(pl.col("segment") < segment).group_by("trace_id").max()
+        facts = settled.select("trace_id", "attempt", "duplicates").join(
+            earlier.rename({"segment": "earlier"}),
+            on="trace_id",
+            how="left",
         )
-        wanted = settled.select("trace_id", "attempt")
-        first = first.join(wanted, on=["trace_id", "attempt"], how="semi")
-        return frame.join(first, on=["trace_id", "span_id", "content"])
+        late = pl.col("segment") > pl.col("earlier").fill_null(0)
+        doubled = pl.col("span_id").is_in(pl.col("duplicates"))
+        return (
+            frame.join(facts, on="trace_id")
+            .filter(late)
+            .with_columns(counts=~doubled)
+            .drop("earlier", "duplicates")
+        )
 
-    @staticmethod
-    def _rows(schema: pa.Schema, frame: pl.LazyFrame) -> pa.Table:
-        return frame.select(schema.names).collect().to_arrow().cast(schema)
+
+def judge_app(log_id: str, checklist: str) -> str:
+    """Return the app id under which the verdicts of a checklist are committed."""
+    return f"{log_id}:judge:{checklist}"
+
+
+def _arrow(frame: pl.DataFrame, table: Table) -> pa.Table:
+    return frame.select(table.schema.names).to_arrow().cast(table.schema)

@@ -14,15 +14,18 @@ from typing import Final
 import structlog
 
 from evalspan import metrics, receive, report, store, wal
+from evalspan.pipeline._alone import AlreadyRunsError, alone
 from evalspan.pipeline._build import (
     evaluator_of,
     metrics_of,
     store_of,
     write_side_of,
 )
+from evalspan.pipeline._check import require_sound
 from evalspan.pipeline._gauges import gauges
 from evalspan.pipeline._processes import EXIT_FATAL, PARTS, Supervisor
 from evalspan.pipeline._settings import Settings
+from evalspan.pipeline._verdicts import JudgeCounts
 from evalspan.pipeline._write import WriteSide
 
 log = structlog.get_logger()
@@ -58,7 +61,7 @@ class Stop:
 
 def supervise(settings: Settings, config: Path | None, data: Path | None) -> int:
     """Run all parts as processes until told to stop; returns the exit code."""
-    evaluator_of(settings)  # a wrong config is told once, here, before anything starts
+    require_sound(settings)  # a wrong config is told once, here, before anything starts
     options = [*(["--config", str(config)] if config else [])]
     options += ["--data", str(data)] if data else []
     return Supervisor(options, PARTS).run()
@@ -69,16 +72,23 @@ def run_part(name: str, settings: Settings, *, parent: int | None = None) -> int
     _log_as(name)
     stop = Stop(parent)
     try:
-        if name == "receive":
-            return _receive(settings, stop)
-        if name == "pipeline":
-            return _pipeline(settings, stop)
-        from evalspan.pipeline._watch import watch  # noqa: PLC0415 - heavy; only this part
-
-        return watch(settings, stop)
-    except (receive.ListenError, wal.LogLockedError, wal.Corruption) as error:
+        with alone(settings.run_folder, name, stop=lambda: bool(stop)):
+            return _run_part(name, settings, stop)
+    except (AlreadyRunsError, receive.ListenError, wal.LogLockedError, wal.Corruption) as error:
+        if stop and isinstance(error, AlreadyRunsError):
+            return 0  # told to stop before it was this one's turn
         log.error("cannot_start", why=str(error))
         return EXIT_FATAL
+
+
+def _run_part(name: str, settings: Settings, stop: Stop) -> int:
+    if name == "receive":
+        return _receive(settings, stop)
+    if name == "pipeline":
+        return _pipeline(settings, stop)
+    from evalspan.pipeline._watch import watch  # noqa: PLC0415 - heavy; only this part
+
+    return watch(settings, stop)
 
 
 def _log_as(part: str) -> None:
@@ -160,8 +170,15 @@ def _pipeline(settings: Settings, stop: Stop) -> int:
         log.error("cannot_start", why=f"metrics.listen {settings.metrics.listen}: {error}")
         return EXIT_FATAL
     log.info("serving", metrics=f"http://{settings.metrics.listen}/metrics")
+    judged = JudgeCounts(
+        settings.log_folder,
+        tables,
+        shown,
+        tuple(settings.checklists),
+        tuple(settings.dimensions),
+    )
     try:
-        _loop(write, stop)
+        _loop(write, stop, judged.look)
     finally:
         server.shutdown()
         evaluator.close()
@@ -170,14 +187,19 @@ def _pipeline(settings: Settings, stop: Stop) -> int:
 
 def _reports(settings: Settings) -> Callable[[str, str], metrics.Page]:
     def answer(path: str, query: str) -> metrics.Page:
+        if path == "/reports":  # the links of the pages are relative
+            return metrics.Page(308, "text/plain", b"", {"Location": "/reports/"})
         below = path.removeprefix("/reports").lstrip("/") + (f"?{query}" if query else "")
         return metrics.Page(*report.page(below, settings.reports_folder))
 
     return answer
 
 
-def _loop(write: WriteSide, stop: Stop) -> None:
-    """Take segments as they close; what the disk refuses is tried again, with growing waits."""
+def _loop(write: WriteSide, stop: Stop, look: Callable[[], None]) -> None:
+    """Take segments as they close; what the disk refuses is tried again, with growing waits.
+
+    `look` counts what another process has committed.
+    """
     wait = POLL_SECONDS
     while True:
         segments = write.waiting()
@@ -187,10 +209,12 @@ def _loop(write: WriteSide, stop: Stop) -> None:
                 wait = POLL_SECONDS
             except (store.StoreError, OSError) as error:
                 log.error("not_stored", segment=segment.number, why=str(error), again_in=wait)
-                stop.wait(wait)
+                if stop.wait(wait):
+                    return  # the log keeps what the disk does not take
                 wait = min(2 * wait, LONGEST_RETRY_SECONDS)
                 break
         write.forget()
+        look()
         if stop and not write.waiting():
             return
         if not segments:

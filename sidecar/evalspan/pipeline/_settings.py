@@ -4,12 +4,12 @@ import re
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from evalspan import config, model
-from evalspan.config import Dimension, Duration, Mistake, Strict
+from evalspan.config import Dimension, Duration, SettingError, Strict
 from evalspan.detect import DetectSettings
 from evalspan.evaluate import ChecklistSettings, CheckSettings, ModelPrice
 from evalspan.explain import ExplainSettings
@@ -32,10 +32,10 @@ BUILT_IN = {
     "model": "model",
 }
 # Names that mean something else beside a dimension: labels of our metrics, columns of analyses.
-_TAKEN: Final = frozenset(
-    ("le", "quantile", "job", "instance", "reason", "outcome", "kind", "direction", "slice", "id")
-    + ("score", "cluster", "attempt", "counts", "root", "day", "row", "bucket", "shown", "n")
-)
+_OF_METRICS: Final = ("le", "quantile", "job", "instance", "reason", "outcome", "id", "kind")
+_OF_ANALYSES: Final = ("score", "cluster", "attempt", "counts", "root", "day", "direction", "slice")
+_OF_FRAMES: Final = ("row", "bucket", "shown", "n", "series")
+_TAKEN: Final = frozenset((*_OF_METRICS, *_OF_ANALYSES, *_OF_FRAMES))
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -133,6 +133,17 @@ class Settings(Strict):
     )
     _file: Path | None = PrivateAttr(default=None)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_default(cls, data: Any) -> Any:  # noqa: ANN401 - what stands in the file
+        """Take a key with nothing behind it, as `latency:` under checks, as its defaults."""
+        if not isinstance(data, dict):
+            return data
+        given = {key: value for key, value in data.items() if value is not None}
+        if isinstance(checks := given.get("checks"), dict):
+            given["checks"] = {k: {} if v is None else v for k, v in checks.items()}
+        return given
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         for name, dimension in self.dimensions.items():
@@ -143,14 +154,14 @@ class Settings(Strict):
         for name in self.checklists:
             if name in self.checks:
                 told = "a check has this name already; a name is one of them"
-                raise Mistake(("checklists", name), told)
+                raise SettingError(("checklists", name), told)
         needed = self.settle.idle + self.settle.max_age
         if self.wal.tick_for < needed:
             told = (
                 f"must be at least settle.idle + settle.max_age ({needed}), or the last traces "
                 f"would wait for the next one (found {self.wal.tick_for})"
             )
-            raise Mistake(("wal", "tick_for"), told)
+            raise SettingError(("wal", "tick_for"), told)
         return self
 
     @property
@@ -193,25 +204,27 @@ def _check_dimension(name: str, dimension: Dimension) -> None:
     keys = ("dimensions", name)
     columns = model.SPANS.schema.names
     if name in BUILT_IN:
-        raise Mistake(keys, "this dimension is always there; choose another name")
+        raise SettingError(keys, "this dimension is always there; choose another name")
     if name in columns or name in _TAKEN or name in model.SCORES.schema.names:
-        raise Mistake(keys, "this is the name of a column or label already; choose another name")
+        raise SettingError(
+            keys, "this is the name of a column or label already; choose another name"
+        )
     if not _LABEL.fullmatch(name) or name.startswith("__"):
         told = "a dimension becomes a metric label: letters, digits and _, no digit first, no __"
-        raise Mistake(keys, told)
+        raise SettingError(keys, told)
     if (dimension.attribute is None) == (dimension.column is None):
-        raise Mistake(keys, "set attribute or column, one of them")
+        raise SettingError(keys, "set attribute or column, one of them")
     if dimension.column is not None and dimension.column not in columns:
         near = get_close_matches(dimension.column, columns, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise Mistake((*keys, "column"), f"SPANS has no column {dimension.column!r}.{hint}")
+        raise SettingError((*keys, "column"), f"SPANS has no column {dimension.column!r}.{hint}")
 
 
 def _check_name(kind: str, name: str) -> None:
     """A name is a metric label and, with `/item` after it, the name of a stream of verdicts."""
     if not name or "/" in name or not name.isprintable():
         told = "a name is not empty and has no / in it (that stands before an item)"
-        raise Mistake((kind, name), told)
+        raise SettingError((kind, name), told)
 
 
 def load_settings(file: Path | None = None, *, data: Path | None = None) -> Settings:

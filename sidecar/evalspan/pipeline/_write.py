@@ -38,14 +38,6 @@ class Done:
     settled: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    """What settled at a segment, and its verdicts."""
-
-    settlement: settle.Settlement
-    evaluated: evaluate.Evaluated
-
-
 @dataclass(slots=True)
 class _Taken:
     """The segment in hand: what is to be written of it, kept until all of it is."""
@@ -57,7 +49,8 @@ class _Taken:
     spans: pa.Table
     events: pa.Table
     counts: list[Count]
-    settled: _Settled | None = None
+    settlement: settle.Settlement | None = None
+    evaluated: evaluate.Evaluated | None = None
 
     @property
     def rows(self) -> tuple[tuple[Table, pa.Table], ...]:
@@ -78,16 +71,21 @@ class WriteSide:
         dimensions: Sequence[str],
         cost_usd: Callable[[pl.DataFrame], pl.Series],
         duplicate_window: timedelta,
+        expect: Callable[[pl.DataFrame], list[Count]] = lambda _: [],
         metrics: Metrics | None = None,
         observe: Callable[[str], Any] | None = None,
     ) -> None:
-        """Wire the rooms and remember what the tables hold from before the log."""
+        """Wire the rooms and remember what the tables hold from before the log.
+
+        `expect`: settled spans → what judges will have to do with them.
+        """
         self._log_folder = log_folder
         self._tables = tables
         self._evaluator = evaluator
         self._dimensions = dimensions
         self._cost_usd = cost_usd
         self._window = duplicate_window
+        self._expect = expect
         self._metrics = metrics
         self._observe = observe or _unobserved
         self._seen_spans = store.Duplicates(("trace_id", "span_id"), duplicate_window)
@@ -135,24 +133,24 @@ class WriteSide:
         with self._observe("store"):
             self._commit(taken.rows, app, number)
         settled = self._settled(taken, flush=flush)
+        evaluated = self._evaluated(taken, settled)
         with self._observe("commit"):
-            scores = settled.evaluated.scores
-            self._commit(((SETTLED, settled.settlement.settled), (SCORES, scores)), app, number)
-            counts = [*taken.counts, *settled.evaluated.counts]
+            self._commit(((SETTLED, settled.settled), (SCORES, evaluated.scores)), app, number)
+            counts = [*taken.counts, *evaluated.counts, *self._expect(settled.spans)]
             fresh = self._account(app, number, taken.now, counts)
         if fresh and self._metrics is not None:
             with self._observe("metrics"):
-                self._count(counts, settled.settlement, settled.evaluated)
+                self._count(counts, settled, evaluated)
         self._next, self._in_hand = number + 1, None
         return Done(
             number,
             taken.spans.num_rows,
             _log_records(taken.events),
-            scores.num_rows,
-            settled.settlement.settled.num_rows,
+            evaluated.scores.num_rows,
+            settled.settled.num_rows,
         )
 
-    def _taken(self, segment: wal.Segment) -> "_Taken":
+    def _taken(self, segment: wal.Segment) -> _Taken:
         """Decode a segment and drop its repeats, once however often it is tried to be written.
 
         Whoever looks a second time finds that every row came before.
@@ -179,21 +177,25 @@ class WriteSide:
         )
         return self._in_hand
 
-    def _settled(self, taken: "_Taken", *, flush: bool) -> "_Settled":
-        """Settle and evaluate, once however often it is tried to be written."""
-        if taken.settled is not None:
-            return taken.settled
-        with self._observe("settle"):
-            closed_us, number = taken.closed_us, taken.number
-            settlement = self._settler.push(taken.spans, taken.events, closed_us, number)
-            if flush:
-                settlement = _both(settlement, self._settler.flush(closed_us, number))
-        with self._observe("evaluate"):
-            evaluated = self._evaluator.evaluate(
-                settlement.spans, settlement.context, segment=number
-            )
-        taken.settled = _Settled(settlement, evaluated)
-        return taken.settled
+    def _settled(self, taken: _Taken, *, flush: bool) -> settle.Settlement:
+        """Settle, once however often it is tried to be written."""
+        if taken.settlement is None:
+            with self._observe("settle"):
+                closed_us, number = taken.closed_us, taken.number
+                settlement = self._settler.push(taken.spans, taken.events, closed_us, number)
+                if flush:
+                    settlement = _both(settlement, self._settler.flush(closed_us, number))
+            taken.settlement = settlement
+        return taken.settlement
+
+    def _evaluated(self, taken: _Taken, settled: settle.Settlement) -> evaluate.Evaluated:
+        """Evaluate, once however often it is tried to be written."""
+        if taken.evaluated is None:
+            with self._observe("evaluate"):
+                taken.evaluated = self._evaluator.evaluate(
+                    settled.spans, settled.context, segment=taken.number
+                )
+        return taken.evaluated
 
     def _commit(self, rows: Iterable[tuple[Table, pa.Table]], app: str, segment: int) -> None:
         for table, part in rows:

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from evalspan.config import Mistake, Strict
+from evalspan.config import SettingError, Strict
 from evalspan.model import FINDINGS, REGRESSIONS, SCORES, SETTLED, SPANS, Table
 
 PROD = "prod"
@@ -89,11 +89,13 @@ def build(
     views = {PROD: View(PROD, pl.lit(value=True), dimensions, scan)}
     for name, view in settings.items():
         if name == PROD:
-            raise Mistake(("views", PROD), "this name stands for everything; choose another")
+            raise SettingError(("views", PROD), "this name stands for everything; choose another")
         try:
             expression = _expression(view.filter, dimensions)
         except ValueError as error:
-            raise Mistake(("views", name, "filter"), f"{error} (found {view.filter!r})") from error
+            raise SettingError(
+                ("views", name, "filter"), f"{error} (found {view.filter!r})"
+            ) from error
         views[name] = View(name, expression, dimensions, scan)
     return views
 

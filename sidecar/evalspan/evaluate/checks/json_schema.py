@@ -1,5 +1,6 @@
 """Whether the answer is JSON of the shape that was agreed."""
 
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -11,12 +12,13 @@ MATCH = "role = 'llm' AND output_text IS NOT NULL"
 FILES = ("schema",)
 LIBRARIES = ("jsonschema-rs",)
 _SHOWN = 200
+_MOST_MISTAKES = 100
 
 
 def json_schema(
     spans: pl.DataFrame, *, schema: dict[str, Any], allow_fence: bool = False
 ) -> pl.DataFrame:
-    """Pass if the answer is JSON and fits the JSON Schema. Value: how many mistakes.
+    """Pass if the answer is JSON and fits the JSON Schema. Value: mistakes, at most 100.
 
     `schema`: path of a JSON or YAML file from the config's folder, or the schema
     itself. Nothing is fetched from the network. The reason says where in the answer
@@ -44,7 +46,7 @@ def _judge(
         return None, False, f"not JSON: {error}", text[:_SHOWN]
     if validator.is_valid(answer):
         return 0, True, None, None
-    mistakes = list(validator.iter_errors(answer))
+    mistakes = list(islice(validator.iter_errors(answer), _MOST_MISTAKES))
     first = mistakes[0]
     path = "$" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first.instance_path)
     return len(mistakes), False, f"{path}: {first.message}"[:1000], repr(first.instance)[:_SHOWN]

@@ -68,15 +68,9 @@ DIALECT = Dialect(
         "traceloop.entity.name": To("tool_name", ("tool",)),
     },
     roles={
-        "llm.request.type": words(
-            llm=("chat", "completion"),
-            embedding=("embedding",),
-            retrieval=("rerank",),
-        ),
-        "gen_ai.operation.name": words(retrieval=("vector_db_retrieve",), tool=("execute_tool",)),
-        "traceloop.span.kind": words(
-            workflow=("workflow", "task"), agent=("agent",), tool=("tool",)
-        ),
+        "llm.request.type": words(llm="chat completion", embedding="embedding", retrieval="rerank"),
+        "gen_ai.operation.name": words(retrieval="vector_db_retrieve", tool="execute_tool"),
+        "traceloop.span.kind": words(workflow="workflow task", agent="agent", tool="tool"),
     },
     derive=_derive,
     derive_prefixes=("gen_ai.prompt.", "gen_ai.completion.", "llm.request.functions."),

@@ -58,12 +58,12 @@ DIALECT = Dialect(
     },
     roles={
         "gen_ai.operation.name": words(
-            llm=("chat", "generate_content", "text_completion", "completion"),
-            embedding=("embeddings", "embedding"),
-            retrieval=("retrieval", "vector_db_retrieve", "rerank"),
-            tool=("execute_tool",),
-            agent=("invoke_agent", "create_agent"),
-            workflow=("invoke_workflow", "execute_task", "plan"),
+            llm="chat generate_content text_completion completion",
+            embedding="embeddings embedding",
+            retrieval="retrieval vector_db_retrieve rerank",
+            tool="execute_tool",
+            agent="invoke_agent create_agent",
+            workflow="invoke_workflow execute_task plan",
         ),
     },
     # For spans of releases that had no operation yet.

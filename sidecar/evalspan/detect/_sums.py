@@ -1,0 +1,104 @@
+"""Sums of scores per slice, stratum and batch, running over all batches or up to one."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from evalspan.detect._slices import Slices
+from evalspan.detect._stream import Floats, Ints, Mask, Stream
+from evalspan.stats import sums_by
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Which rows lie in which cell, a cell being the rows of one slice in one stratum.
+
+    Entries are pairs of ``row`` and ``cell`` in order of batches, those of a batch beginning at
+    its ``offset``; ``start`` is the first cell of each slice and ``cells`` their number.
+    """
+
+    row: Ints
+    cell: Ints
+    offset: Ints
+    start: Ints
+    cells: int
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Running sums per cell.
+
+    ``sums`` has shape (4, batches + 1, cells): weight, weight², weight·score, weight·score² of
+    the rows before a batch; ``start`` is the first cell of each slice.
+    """
+
+    sums: Floats
+    start: Ints
+
+    def of(self, number: int) -> slice:
+        """Cells of one slice."""
+        stop = self.start[number + 1] if number + 1 < len(self.start) else self.sums.shape[2]
+        return slice(int(self.start[number]), int(stop))
+
+
+@dataclass
+class Tally:
+    """Sums per cell of the rows that ``keep`` marks, up to one batch after another."""
+
+    moments: Floats
+    membership: Membership
+    keep: Mask
+    until: int = -1
+    sums: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin before the first batch."""
+        self.sums = np.zeros((4, self.membership.cells))
+
+    def at(self, batch: int) -> Floats:
+        """Sums of the rows until a batch, shape (4, cells); going forward costs the new rows."""
+        if batch < self.until:
+            self.until, self.sums = -1, np.zeros_like(self.sums)
+        first, last = self.membership.offset[[self.until + 1, batch + 1]]
+        rows = self.membership.row[first:last]
+        kept = self.keep[rows]
+        cells, rows = self.membership.cell[first:last][kept], rows[kept]
+        size = self.membership.cells
+        fresh = np.stack([sums_by(cells, moment[rows], size) for moment in self.moments])
+        self.until, self.sums = batch, self.sums + fresh
+        return self.sums
+
+
+def moments(stream: Stream) -> Floats:
+    """Weight, weight², weight·score, weight·score² of each row, shape (4, rows)."""
+    w, y = stream.weight, stream.score
+    return np.stack([w, w * w, w * y, w * y * y])
+
+
+def find_members(stream: Stream, slices: Slices) -> Membership:
+    """All pairs of a row and a cell it lies in, in order of batches."""
+    width = int(stream.strata.max(initial=0)) + 1
+    owner = np.concatenate([np.full(len(rows), number) for number, rows in enumerate(slices.rows)])
+    row = np.concatenate(slices.rows)
+    labels, cell = np.unique(owner * width + stream.strata[row], return_inverse=True)
+    order = np.argsort(stream.batch[row], kind="stable")
+    start = np.searchsorted(labels // width, np.arange(len(slices.rows)))
+    return Membership(
+        row=row[order],
+        cell=cell[order].astype(np.int64),
+        offset=np.searchsorted(stream.batch[row[order]], np.arange(len(stream.ends) + 1)),
+        start=start.astype(np.int64),
+        cells=int(labels.size),
+    )
+
+
+def running_sums(stream: Stream, membership: Membership, keep: Mask) -> Cells:
+    """Running sums of every cell over the rows that ``keep`` marks."""
+    batches, cells = len(stream.ends), membership.cells
+    kept = keep[membership.row]
+    row, cell = membership.row[kept], membership.cell[kept]
+    flat = (stream.batch[row] + 1) * cells + cell
+    size = (batches + 1) * cells
+    sums = np.stack([sums_by(flat, moment[row], size) for moment in moments(stream)])
+    running = np.cumsum(sums.reshape(4, batches + 1, cells), axis=1)
+    return Cells(running, membership.start)
