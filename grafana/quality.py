@@ -140,10 +140,20 @@ def quality() -> Section:
                 "short",
             ),
             Query(
-                ask.quantile(0.95, "evalspan_check_value", ask.VERDICTS, "check"),
+                ask.quantile(0.95, "evalspan_check_value", ask.SPANS, "check"),
                 "{{check}}",
                 exemplars=True,
             ),
+        ),
+        series(
+            Words(
+                "Questions of checklists",
+                "Share of yes answers, as the judge gave them, per question. A judge errs: look at "
+                "the quotes in the table of scores before you act on a small change.",
+                "percentunit",
+            ),
+            Query(ask.pass_rate("check, item", ask.QUESTIONS), "{{check}} {{item}}"),
+            share=True,
         ),
         regressions(),
     ]
@@ -169,5 +179,4 @@ def regressions() -> table.Panel:
             for title, metric in columns
         ],
         hidden=("__name__", "instance", "job", "direction"),
-        width=24,
     )

@@ -5,7 +5,10 @@ variables; `$__rate_interval` and `$__range` are Grafana's own.
 """  # noqa: INP001 - a folder of scripts, no package
 
 # A variable's "All" is `.*`, which also takes series that lack the label.
-VERDICTS = 'service=~"$service",check=~"$check",prompt=~"$prompt",customer=~"$customer"'
+SPANS = 'service=~"$service",check=~"$check",prompt=~"$prompt",customer=~"$customer"'
+# The verdict of a check on a span has no item; the items are a checklist's questions.
+VERDICTS = f'item="",{SPANS}'
+QUESTIONS = f'item!="",{SPANS}'
 COSTS = 'service=~"$service",prompt=~"$prompt"'
 CALLS = 'service_name=~"$service"'
 REGRESSIONS = 'check=~"$check",direction="regression"'
@@ -35,15 +38,15 @@ def rate(metric: str, labels: str, by: str) -> str:
     return f"sum by ({by}) (rate({metric}{{{labels}}}[$__rate_interval]))"
 
 
-def verdicts(by: str, verdict: str = "pass|fail") -> str:
+def verdicts(by: str, verdict: str = "pass|fail", labels: str = VERDICTS) -> str:
     """Number of verdicts over the window, per `by`."""
-    return increase("evalspan_verdicts_total", f'verdict=~"{verdict}",{VERDICTS}', by)
+    return increase("evalspan_verdicts_total", f'verdict=~"{verdict}",{labels}', by)
 
 
-def pass_rate(by: str) -> str:
+def pass_rate(by: str, labels: str = VERDICTS) -> str:
     """Passed over passed and failed, per `by`; a group that only fails is 0, not absent."""
-    decided = verdicts(by)
-    return f"({verdicts(by, 'pass')} or 0 * {decided}) / ({decided} > 0)"
+    decided = verdicts(by, labels=labels)
+    return f"({verdicts(by, 'pass', labels)} or 0 * {decided}) / ({decided} > 0)"
 
 
 def quantile(share: float, metric: str, labels: str, by: str, window: str = "$window") -> str:

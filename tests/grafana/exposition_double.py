@@ -25,7 +25,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "gen_ai_response_model": ("small-1",),
     "gen_ai_token_type": ("input", "output"),
     "id": ("r1",),
-    "item": ("",),
+    "item": ("", "polite"),
     "kind": ("version",),
     "model": ("small",),
     "outcome": ("received", "stored", "expected", "done"),

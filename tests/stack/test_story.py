@@ -15,8 +15,8 @@ from story import BROKEN_CHECK, BROKEN_CUSTOMER, World, story, tell
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
-PASSED = 'sum(evalspan_verdicts_total{{verdict="pass",{0}}})'
-DECIDED = 'sum(evalspan_verdicts_total{{verdict=~"pass|fail",{0}}})'
+PASSED = 'sum(evalspan_verdicts_total{{item="",verdict="pass",{0}}})'
+DECIDED = 'sum(evalspan_verdicts_total{{item="",verdict=~"pass|fail",{0}}})'
 SELECTED = "sum(otelcol_processor_evalspan_selected_spans)"
 LOST = "sum(otelcol_processor_evalspan_not_queued_spans) or vector(0)"
 SETTLING_SECONDS = 240
@@ -104,6 +104,16 @@ def test_a_call_is_counted_once(settled: World) -> None:
 
     assert counted == settled.models.requests["answer"]
     assert verdicts == sum(run.calls for run in settled.runs.values())
+
+
+def test_a_judge_answers_the_questions_for_every_support_run(settled: World) -> None:
+    labels = 'check="support_manners",item="names_order"'
+    answers = f"sum(evalspan_verdicts_total{{{labels}}})"
+    decided = f'sum(evalspan_verdicts_total{{{labels},verdict=~"pass|fail"}})'
+    runs = sum(run.support_runs for run in settled.runs.values())
+
+    wait_for(lambda: settled.prometheus.value(answers) == runs, answers, seconds=SETTLING_SECONDS)
+    assert settled.prometheus.value(decided) > 0.9 * runs
 
 
 def test_an_exemplar_leads_to_a_trace_of_the_backend(settled: World) -> None:

@@ -21,6 +21,8 @@ from evalspan.detect._sums import (
 
 CLEAR_NATS = 5.0
 """By this much above its threshold the screen needs no exact check."""
+ROWS_BEFORE = 10
+"""Minimum samples of rows before a new value, among which the one it replaces is looked for."""
 
 Found = dict[Direction, list[Claim]]
 
@@ -148,8 +150,8 @@ class Counts:
 def find_versions(stream: Stream, settings: DetectSettings) -> list[Version]:
     """New values of the version dimensions in order of appearance, each with what it replaces.
 
-    That is the commonest value of the later half of the rows before the first of the new one; a
-    value without a minimum sample of such rows is no new one.
+    That is the commonest value of the last rows before the first batch of the new one; a value
+    without a minimum sample of such rows is no new one.
     """
     found = []
     for name in settings.version_dimensions:
@@ -158,6 +160,6 @@ def find_versions(stream: Stream, settings: DetectSettings) -> list[Version]:
             first = int(stream.batch[np.argmax(codes == code)])
             earlier = codes[(stream.batch < first) & (codes >= 0)]
             if len(earlier) >= settings.minimum_sample:
-                recent = earlier[len(earlier) // 2 :]
+                recent = earlier[-ROWS_BEFORE * settings.minimum_sample :]
                 found.append(Version(name, code, int(np.bincount(recent).argmax()), first))
     return sorted(found, key=lambda version: (version.first, version.dimension, version.new))

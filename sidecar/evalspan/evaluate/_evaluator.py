@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -31,6 +31,10 @@ class InlineVerdict(NamedTuple):
     reason: str | None
     evidence: str | None
     error: str | None
+
+
+# No built-in check of frames reads these; picking their rows costs as much as all other columns.
+_NESTED: Final = ("attributes", "links")
 
 
 class Evaluator:
@@ -108,13 +112,16 @@ class Evaluator:
         self, checks: Sequence[Check], frame: pl.DataFrame, new: int, *, sample: bool = True
     ) -> list[tuple[Check, Choice, pl.DataFrame]]:
         chooser = Chooser(frame, new)
-        parts: dict[bytes, tuple[pl.Series, pl.DataFrame]] = {}
+        parts: dict[tuple[bytes, bool], tuple[pl.Series, pl.DataFrame]] = {}
         answers = []
         for check in checks:
             choice = chooser.choose(check, sample=sample)
-            key = choice.rows.tobytes()
+            whole = check.own or check.shape != "spans"
+            key = choice.rows.tobytes(), whole
             if key not in parts:
-                parts[key] = _part(frame, choice.rows)
+                parts[key] = _part(
+                    frame if whole else frame.drop(_NESTED, strict=False), choice.rows
+                )
             rows, part = parts[key]
             if choice.problem:
                 answers.append((check, choice, of_error(rows, choice.problem)))

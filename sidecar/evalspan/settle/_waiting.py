@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -121,7 +121,7 @@ class Waiting:
         chosen = np.isin(self._index[0], np.array([t.serial for t in ripe]))
         taken, self._index = self._index[:, chosen], self._index[:, ~chosen]
         parts = [
-            self._frames[number][taken[2][taken[1] == number]]
+            _rows(self._frames[number], taken[2][taken[1] == number])
             for number in np.unique(taken[1]).tolist()
         ]
         live = set(np.unique(self._index[1]).tolist())
@@ -134,3 +134,8 @@ class Waiting:
         """Return the lowest segment of the pushes that waiting spans came in; None if none."""
         lowest = (frame["segment"].min() for frame in self._frames.values())
         return min((segment for segment in lowest if isinstance(segment, int)), default=None)
+
+
+def _rows(frame: pl.DataFrame, rows: np.ndarray[Any, Any]) -> pl.DataFrame:
+    """Return these rows, which stand in their order; all of them without copying."""
+    return frame if len(rows) == frame.height else frame[rows]
