@@ -4,8 +4,6 @@ import re
 
 from evalspan.plugin import SpanView, Verdict
 
-MATCH = "role = 'llm' AND output_text IS NOT NULL"
-
 
 def names_order(span: SpanView, *, pattern: str = r"\b[A-Z]-\d{4}\b") -> Verdict:
     """Pass if the answer names every order that the customer named."""

@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "stack")]
 
-from stack_fixtures import pytest_runtest_makereport, stack
+from stack_fixtures import pytest_runtest_makereport, stack  # noqa: E402 - found by the path above
 
 __all__ = ["pytest_runtest_makereport", "stack"]

@@ -5,7 +5,7 @@ import random
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from processes import Process, wait_for
+from processes import Process, answers, listens, wait_for
 
 from evalspan.testing import plain_span, request, span, tool_span
 
@@ -30,8 +30,11 @@ SPANS_PER_TRACE = 4
 SPANS_PER_REQUEST = TRACES_PER_REQUEST * SPANS_PER_TRACE
 REQUESTS_PER_SECOND = 20
 # Every so many requests the model calls are of a kind that a judge is asked about.
-JUDGED_EVERY = 20
+JUDGED_EVERY = 40
 JUDGED_MODEL = "judged-model"
+# Every so many requests one from so long ago is sent again, as after a lost answer.
+REPEATED_EVERY = 10
+REPEATED_AFTER = 25
 CALL_SECONDS = 10.0
 LAST_SECONDS = 180.0
 PARTS = ("receive", "pipeline", "analyse")
@@ -74,6 +77,7 @@ class Senders:
         """Nothing is sent before the block is entered."""
         self.acknowledged: list[int] = []
         self.repeated = 0
+        self.sent_again = 0
         self._next = 0
         self._address = address
         self._lock = threading.Lock()
@@ -106,12 +110,18 @@ class Senders:
                 request_serializer=ExportTraceServiceRequest.SerializeToString,
                 response_deserializer=ExportTraceServiceResponse.FromString,
             )
+            earlier: deque[ExportTraceServiceRequest] = deque(maxlen=REPEATED_AFTER)
             while not self._stop.is_set():
                 with self._lock:
                     number, self._next = self._next, self._next + 1
-                self._send(export, batch(number))
+                earlier.append(batch(number))
+                self._send(export, earlier[-1])
                 with self._lock:
                     self.acknowledged.append(number)
+                if number % REPEATED_EVERY == 0 and len(earlier) == REPEATED_AFTER:
+                    self._send(export, earlier[0])
+                    with self._lock:
+                        self.sent_again += 1
                 self._stop.wait(SENDERS / REQUESTS_PER_SECOND)
 
     def _send(
@@ -166,8 +176,10 @@ class Torment:
     killed: Counter[str] = field(default_factory=Counter)
 
     def carry_out(self, plan: Sequence[tuple[float, str]]) -> None:
-        """Kill one after the other; the Collector keeps its ports and its queue."""
+        """Kill one after the other, at work; the Collector keeps its ports and its queue."""
         for seconds, victim in plan:
+            wait_for(lambda: listens(self.sidecar.ports["otlp"]), "the receiver is back")
+            wait_for(lambda: answers(f"{self.sidecar.url()}/metrics"), "the pipeline is back")
             time.sleep(seconds)
             self._kill(victim)
             self.killed[victim] += 1

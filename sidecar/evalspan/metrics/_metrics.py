@@ -18,8 +18,10 @@ from prometheus_client.samples import Exemplar
 
 from evalspan.metrics._declared import DECLARED, DIMENSIONS, PROMPT, Declared
 from evalspan.metrics._labels import OTHER, Budgets
+from evalspan.model import VERDICTS
 
 Labels = tuple[str, ...]
+_OUTCOMES = ("received", "stored", "duplicate", "quarantined")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,9 @@ class Metrics:
         self._counters: dict[str, dict[Labels, _Counter]] = {}
         self._histograms: dict[str, dict[Labels, _Histogram]] = {}
         self._sources: list[Callable[[], Iterable[Gauge]]] = []
+        for name in ("evalspan_spans", "evalspan_log_records"):
+            for outcome in _OUTCOMES:  # there from the start: increase() cannot see a first value
+                self.count(name, {"outcome": outcome}, 0)
 
     def add_source(self, source: Callable[[], Iterable[Gauge]]) -> None:
         """Read these values at each scrape; counters may be among them."""
@@ -123,6 +128,8 @@ class Metrics:
         with self._lock:
             for key, (count, trace_id, spent) in groups:
                 labels = self._admit(name, key, count)
+                for word in VERDICTS:  # a share needs both numbers, the one that is 0 too
+                    self._series(name, (*labels[:verdict], word, *labels[verdict + 1 :]))
                 counter = self._series(name, labels)
                 counter.value += count
                 if labels[verdict] == "fail":

@@ -95,6 +95,7 @@ def _batch(spans: pa.Table, events: pa.Table, first_row: int) -> pa.Table:
         found[row] = {**more, **{k: v for k, v in found.get(row, {}).items() if v}}
     cut = _content.fill(columns, found, role)
     _settle_provider(columns, role)
+    _settle_operation(columns)
     _drop_made_up_zeros(columns)
     _include_cached(columns, dialect)
     promoted, left = _promote.promoted(attributes, columns)
@@ -139,6 +140,18 @@ def _settle_provider(columns: dict[str, Column], role: Any) -> None:  # noqa: AN
             calls = pa.array(np.isin(role, _CALL_ROLES))
             values = pc.if_else(pc.and_(values.is_null(), calls), guess, values)
     columns["provider"] = Column(values, column.source, column.exact & same)
+
+
+def _settle_operation(columns: dict[str, Column]) -> None:
+    """Bring operations to the words of the conventions."""
+    column = columns.get("operation")
+    if column is None:
+        return
+    coded = column.values.dictionary_encode()
+    words = [_clean.operation(word) for word in coded.dictionary.to_pylist()]
+    values = pa.array(words, pa.string()).take(coded.indices)
+    same = np.asarray(pc.equal(values, column.values).fill_null(fill_value=False))
+    columns["operation"] = Column(values, column.source, column.exact & same)
 
 
 def _drop_made_up_zeros(columns: dict[str, Column]) -> None:

@@ -72,6 +72,23 @@ _REASONS: Final = {
     "blocklist": "content_filter",
     "prohibited_content": "content_filter",
 }
+# What other vendors call the operations of the conventions.
+_OPERATIONS: Final = {
+    "llm": "chat",
+    "completion": "text_completion",
+    "embedding": "embeddings",
+    "agent": "invoke_agent",
+    "chain": "invoke_workflow",
+    "tool": "execute_tool",
+    "retriever": "retrieval",
+    "vector_db_retrieve": "retrieval",
+}
+
+
+@lru_cache(maxsize=4096)
+def operation(word: str) -> str:
+    """Return the conventions' word for an operation, else the vendor's as it came."""
+    return _OPERATIONS.get(word.lower(), word)
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ import polars as pl
 from evalspan import wal
 from evalspan.config import ConfigError
 from evalspan.model import SETTLED
+from evalspan.pipeline._alone import AlreadyRunsError, alone
 from evalspan.pipeline._ask import (
     find_causes,
     find_changes,
@@ -39,11 +40,13 @@ from evalspan.pipeline._write import STAGES, WriteSide
 
 __all__ = [
     "STAGES",
+    "AlreadyRunsError",
     "ConfigError",
     "Ledger",
     "ReadSide",
     "Settings",
     "WriteSide",
+    "alone",
     "check_config",
     "evaluator_of",
     "find_causes",

@@ -34,6 +34,7 @@ class Judging:
         self._checklists = checklists_of(settings)
         price = evaluate.Prices(settings.prices)
         self._ask = ask or llm.Anthropic(settings.llm, price=price)
+        self._runner = asyncio.Runner()  # one loop for all steps: connections stay open
 
     def step(self) -> bool:
         """Judge the next traces of each checklist; returns whether there were any."""
@@ -51,7 +52,7 @@ class Judging:
         if settled.is_empty():
             return False
         last = int(settled["segment"][-1])
-        judged = asyncio.run(
+        judged = self._runner.run(
             evaluate.judge(
                 self._frame(settled),
                 self._checklists[checklist],
