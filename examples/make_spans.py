@@ -2,7 +2,7 @@
 
 A shop reads products out of web pages for four customers and answers questions. Three days ago
 its prompt went from v1 to v2; since then prices of globex come as text.
-"""
+"""  # noqa: INP001 - a script, no package
 
 import json
 import random

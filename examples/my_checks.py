@@ -1,4 +1,4 @@
-"""A check of your own: named in evalspan.yaml as `use: my_checks:names_order`."""
+"""A check of your own: named in evalspan.yaml as `use: my_checks:names_order`."""  # noqa: INP001 - a script, no package
 
 import re
 

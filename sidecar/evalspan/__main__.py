@@ -1,6 +1,7 @@
 """The command `evalspan`: one file per command in `evalspan.commands`."""
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -72,6 +73,19 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        _fail(str(error))
+    except Exception as error:
+        from evalspan.pipeline import FAILURES  # noqa: PLC0415 - start fast for --help
+
+        if not isinstance(error, FAILURES):
+            raise
+        _fail(str(error))
+
+
+def _fail(why: str) -> NoReturn:
+    sys.stderr.write(f"evalspan: {why}\n")
+    sys.exit(3)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import grpc
+import polars as pl
 import pytest
 from processes import NotReady, Process, wait_for
-from tables import read_ledger, table
 
+from evalspan import pipeline
 from evalspan.testing import plain_span, request, span
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -102,14 +103,20 @@ class Load:
 
 def stored(sidecar: Process) -> list[int]:
     """Return the numbers of the spans that can be read from the tables, in order."""
-    return table(sidecar, "spans")["span_id"].str.to_integer(base=16).sort().to_list()
+    spans = pl.read_delta(str(settings_of(sidecar).tables_folder / "spans"))
+    return spans["span_id"].str.to_integer(base=16).sort().to_list()
+
+
+def settings_of(sidecar: Process) -> pipeline.Settings:
+    """Return the settings that the sidecar runs with."""
+    return pipeline.load_settings(sidecar.folder / "evalspan.yaml")
 
 
 def wait_until_stored(sidecar: Process, wanted: set[int]) -> list[int]:
     """Wait until these spans are stored and scored; return the numbers of all that are."""
 
     def look() -> list[int]:
-        book = read_ledger(sidecar)
+        book = pipeline.read_ledger(settings_of(sidecar)).as_dict()
         if not book["balanced"] or book["pending"] or not book["checks"]:
             raise NotReady(str(book))
         if book["received"][0]["stored"] < len(wanted):
@@ -135,8 +142,8 @@ def small_disk(folder: Path, size_mib: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def fill(disk: Path) -> Path:
-    """Take all the room that the disk has left; returns the file to delete."""
+def fill(disk: Path, *, left_bytes: int) -> Path:
+    """Take all but so many bytes that the disk has left; returns the file to delete."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         for chunk in (2**20, 2**12):
@@ -145,4 +152,5 @@ def fill(disk: Path) -> Path:
                     file.write(bytes(chunk))
             except OSError:
                 continue
+        file.truncate(file.tell() - left_bytes)
     return filler

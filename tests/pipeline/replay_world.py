@@ -76,12 +76,15 @@ def settings_of(data: Path, *, window_seconds: int = WINDOW_SECONDS) -> Settings
     )
 
 
+QUIET: Sequence[Requests] = [()] * (MAX_AGE_SECONDS + IDLE_SECONDS + 1)
+
+
 def write_log(folder: Path, plan: Sequence[Requests]) -> None:
-    """Write a segment for each list of requests, a second apart, and empty ones at the end."""
+    """Write a segment for each list of requests, a second apart; a log goes on where it was."""
     clock = StepClock()
     settings = WalSettings(fsync=False, keep_free_mib=0)
-    tail: list[Requests] = [()] * (MAX_AGE_SECONDS + IDLE_SECONDS + 1)
-    for requests in [*plan, *tail]:
+    clock.now_ns += len(wal.segments(folder)) * SECOND_NS
+    for requests in plan:
         clock.now_ns += SECOND_NS
         writer = wal.Writer(folder, settings, clock)
         for kind, request in [*requests] or [("traces", _nothing())]:
@@ -119,14 +122,22 @@ class Lives:
             except Killed:
                 self.ended += 1
 
-    def _live(self, happens: Callable[[str], None]) -> None:
+    def ingest(self) -> None:
+        """Live until the log is at its end and settle everything there, as `ingest` does."""
+        self._live(lambda _: None, flush_at=wal.segments(self.data / "wal")[-1].number)
+
+    def _live(self, happens: Callable[[str], None], flush_at: int | None = None) -> None:
         settings = settings_of(self.data, window_seconds=self.window_seconds)
         evaluator = evaluator_of(settings)
         try:
             write = write_side_of(settings, MortalStore(settings.tables_folder, happens), evaluator)
-            _take(write)
+            _take(write, flush_at)
         finally:
             evaluator.close()
+
+    def frame(self, table: model.Table) -> pl.DataFrame:
+        """Return the rows of a table in order of their segment."""
+        return Store(self.data / "tables").scan(table).sort("segment", *table.key).collect()
 
     def rows(self) -> dict[str, list[str]]:
         """Return the rows of every table as sorted text, without what the clock decides."""
@@ -134,12 +145,12 @@ class Lives:
         return {table.name: _text(tables.scan(table).collect()) for table in model.TABLES}
 
 
-def _take(write: WriteSide) -> None:
+def _take(write: WriteSide, flush_at: int | None) -> None:
     """Go through the log as the pipeline's loop does: a step that fails is tried again."""
     while waiting := write.waiting():
         for segment in waiting:
             try:
-                write.step(segment)
+                write.step(segment, flush=segment.number == flush_at)
             except StoreError:
                 break
             write.forget()

@@ -18,16 +18,16 @@ from process_world import (
     fill,
     numbers_of,
     payload,
+    settings_of,
     small_disk,
     stored,
     wait_until_stored,
 )
 from processes import Process, answers, free_ports, wait_for
 from servers import Stack
-from tables import read_ledger
 from torture import PARTS, part_of
 
-from evalspan.pipeline import AlreadyRunsError, alone
+from evalspan.pipeline import AlreadyRunsError, alone, read_ledger
 
 FATAL = 2
 OK = grpc.StatusCode.OK
@@ -61,9 +61,9 @@ def test_a_stop_under_load_keeps_everything_acknowledged(
         code = end(sidecar, number)
     assert code == 0
     acknowledged = numbers_of(load.acknowledged)
-    line = read_ledger(sidecar)["received"][0]
-    assert line["balanced"]
-    assert line["pending"] == 0, "what was accepted is stored before the end"
+    line = read_ledger(settings_of(sidecar)).lines[0]
+    assert line.balanced
+    assert line.pending == 0, "what was accepted is stored before the end"
     assert set(stored(sidecar)) >= acknowledged
     sidecar.run()
     there = wait_until_stored(sidecar, acknowledged)
@@ -159,7 +159,9 @@ def test_a_full_disk_refuses_with_a_delay_and_loses_nothing(stack: Stack, tmp_pa
             export(payload(0), timeout=20)
             wait_until_stored(sidecar, numbers_of([0]))
             export(payload(1), timeout=20)
-            filler = fill(disk)
+            # room for the end of a segment, none for what is made of it
+            filler = fill(disk, left_bytes=3 * 4096)
+            wait_for(lambda: "not_stored" in sidecar.log(), "the tables find no room")
             # the log looks at the disk once a second
             refusal = wait_for(
                 lambda: None if (got := code_of(export, large))[0] is OK else got, "it refuses"

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 from google.protobuf.message import Message
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from replay_world import After, Every, Killed, Lives, Requests, write_log
+from replay_world import QUIET, After, Every, Killed, Lives, Requests, write_log
 
-from evalspan.model import TABLES
+from evalspan.model import SCORES, SETTLED, SPANS, TABLES
 from evalspan.store import StoreError
 from evalspan.testing import (
     START_UNIX_NANO,
@@ -70,7 +71,7 @@ STORY: Sequence[Requests] = (
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("log")
-    write_log(folder, STORY)
+    write_log(folder, [*STORY, *QUIET])
     return folder
 
 
@@ -110,6 +111,22 @@ def test_a_disk_that_refuses_every_commit_once_loses_nothing(
     assert lives.rows() == undisturbed
 
 
+def test_what_an_ingest_settled_settles_once(tmp_path: Path) -> None:
+    write_log(tmp_path / "log", STORY[:3])
+    lives = Lives.of(tmp_path / "log", tmp_path / "data")
+    lives.ingest()
+    first = lives.frame(SETTLED)
+    assert "shutdown" in set(first["reason"])
+    write_log(tmp_path / "data" / "wal", [*STORY[3:], *QUIET])
+    lives.run()
+    settled = lives.frame(SETTLED)
+    assert settled.filter(pl.col("segment") <= 3).equals(first)
+    assert settled.select("trace_id", "attempt").is_unique().all()
+    new = settled.select(pl.when(pl.col("attempt") > 1).then("late_spans").otherwise("spans"))
+    assert new.sum().item() == lives.frame(SPANS).height
+    assert lives.frame(SCORES).select(SCORES.key).is_unique().all()
+
+
 TRACES, PLACES = st.integers(1, 3), st.integers(0, 3)
 VARIANTS = st.sampled_from(["Paris.", "Rome."])  # the same ids with other content
 
@@ -147,7 +164,7 @@ def test_kills_at_any_moment_of_any_story_change_nothing(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("story")
-    write_log(folder / "log", story)
+    write_log(folder / "log", [*story, *QUIET])
     undisturbed = Lives.of(folder / "log", folder / "undisturbed", window_seconds)
     undisturbed.run()
     killed = Lives.of(folder / "log", folder / "killed", window_seconds)

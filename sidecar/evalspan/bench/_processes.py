@@ -15,28 +15,42 @@ class Processes:
         self._root = root
         self._cpu: dict[int, float] = {}
         self._names: dict[int, str] = {}
+        self._since: dict[int, float] = {}
+        self._at_peak: dict[str, int] = {}
         self.peak_bytes = 0
 
     def look(self) -> None:
         """Take CPU time and memory (proportional set size) as they are now."""
-        total = 0
+        found: dict[str, int] = {}
         for pid in self._tree():
             try:
                 self._cpu[pid] = _cpu_seconds(pid)
                 self._names.setdefault(pid, _name(pid))
-                total += _proportional_bytes(pid)
+                name = self._names[pid]
+                found[name] = found.get(name, 0) + _proportional_bytes(pid)
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended between the listing and the look
-        self.peak_bytes = max(self.peak_bytes, total)
+        total = sum(found.values())
+        if total > self.peak_bytes:
+            self.peak_bytes, self._at_peak = total, found
 
-    def cpu_seconds(self) -> float:
-        """Return the CPU seconds of all processes so far."""
+    def mark(self) -> None:
+        """Count CPU time from here on."""
         self.look()
-        return sum(self._cpu.values())
+        self._since = dict(self._cpu)
 
-    def by_name(self, spans: int) -> dict[str, float]:
-        """Return part → CPU µs per span since its start, imports included."""
-        return {self._names[p]: round(s / spans * 1e6, 2) for p, s in self._cpu.items()}
+    def cpu_us(self, spans: int) -> dict[str, float]:
+        """Return process → CPU µs per span since the mark."""
+        self.look()
+        found: dict[str, float] = {}
+        for pid, seconds in self._cpu.items():
+            name = self._names[pid]
+            found[name] = found.get(name, 0.0) + seconds - self._since.get(pid, 0.0)
+        return {name: round(seconds / spans * 1e6, 2) for name, seconds in found.items()}
+
+    def peak_mb(self) -> dict[str, int]:
+        """Return process → its part of the largest memory seen, MB."""
+        return {name: round(size / 1e6) for name, size in self._at_peak.items()}
 
     def _tree(self) -> list[int]:
         found, waiting = [], [self._root]

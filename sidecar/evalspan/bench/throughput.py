@@ -57,7 +57,7 @@ checks:
 """
 
 
-def run(_data: Path | None = None) -> Figures:
+def run() -> Figures:
     """Run all parts and return the figures; about four minutes."""
     traffic = Traffic()
     requests = list(traffic.requests(REQUESTS))
@@ -150,18 +150,19 @@ def _saturated(requests: list[bytes]) -> Figures:
     spans = len(requests) * SPANS_PER_REQUEST
     try:
         with _sidecar(folder) as (settings, address, processes):
-            before = processes.cpu_seconds()
+            processes.mark()
             started = time.monotonic()
             _send(address, requests)
             accepted = time.monotonic() - started
             _wait_for(settings, spans, processes)
-            cpu = processes.cpu_seconds() - before
+            cpu = processes.cpu_us(spans)
             balanced = pipeline.read_ledger(settings).balanced
             return {
-                "cpu_us_per_span": round(cpu / spans * 1e6, 2),
-                "cpu_us_per_span_by_process": json.dumps(processes.by_name(spans)),
+                "cpu_us_per_span": round(sum(cpu.values()), 2),
+                **{f"cpu_us_per_span_{name}": value for name, value in cpu.items()},
                 "accepted_spans_per_s": round(spans / accepted),
                 "peak_mb": round(processes.peak_bytes / 1e6),
+                **{f"peak_mb_{name}": value for name, value in processes.peak_mb().items()},
                 "ledger_balanced": int(balanced),
             }
     finally:

@@ -126,7 +126,9 @@ def optimize(
     from evalspan.pipeline import improve  # noqa: PLC0415 - start fast for --help
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
+    with Progress(
+        *columns, console=errors, transient=True, disable=not errors.is_terminal
+    ) as progress:
         task = progress.add_task("taking cases", total=None)
 
         def tell(what: str, done: int, total: int) -> None:

@@ -36,12 +36,17 @@ def ingest(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take recorded OTLP files in: store them, score them, then stop."""
+    """Take recorded OTLP files in: store them, score them, then stop.
+
+    Exit code 1 if a request could not be read; the others are taken in.
+    """
     settings = settings_of(config, data)
     from evalspan.pipeline import ingest_files  # noqa: PLC0415 - start fast for --help
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
+    with Progress(
+        *columns, console=errors, transient=True, disable=not errors.is_terminal
+    ) as progress:
         task = progress.add_task("reading", total=None)
 
         def tell(text: str, share: float) -> None:
@@ -50,12 +55,14 @@ def ingest(
         done = ingest_files(settings, files, tell)
     if as_json:
         print_json(done)
-        return
-    console.print(
-        f"{done['requests']} requests, {done['spans']} spans, {done['log_records']} log records "
-        f"in; {done['scores']} verdicts out. Data: {settings.data}",
-    )
-    for line in done["refused"]:
-        errors.print(line)
+    else:
+        console.print(
+            f"{done['requests']} requests, {done['spans']} spans, {done['log_records']} log "
+            f"records in; {done['scores']} verdicts out. Data: {settings.data}",
+            markup=False,
+            soft_wrap=True,
+        )
+        for line in done["refused"]:
+            errors.print(line, markup=False, soft_wrap=True)
     if done["refused"]:
         raise typer.Exit(1)

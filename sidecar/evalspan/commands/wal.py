@@ -41,6 +41,11 @@ def repair(config: ConfigOption = None, data: DataOption = None) -> None:
 
     repairs = repair_log(settings_of(config, data))
     for line in repairs:
-        console.print(str(line))
+        console.print(
+            f"segment {line.segment}: {line.records_kept} records kept, {line.bytes_bad} bytes "
+            f"moved to {line.corrupt}: {line.reason}",
+            markup=False,
+            soft_wrap=True,
+        )
     if not repairs:
         console.print("nothing to repair")

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from evalspan import wal
+from evalspan import llm, optimize, report, store, wal
 from evalspan.config import ConfigError
 from evalspan.model import SETTLED
 from evalspan.pipeline._alone import AlreadyRunsError, alone
@@ -39,6 +39,7 @@ from evalspan.pipeline._settings import Settings, load_settings
 from evalspan.pipeline._write import STAGES, WriteSide
 
 __all__ = [
+    "FAILURES",
     "STAGES",
     "AlreadyRunsError",
     "ConfigError",
@@ -70,6 +71,18 @@ __all__ = [
     "views_of",
     "write_side_of",
 ]
+
+# What can go wrong while running that is told in one line: bad disks, logs, tables, models.
+FAILURES = (
+    AlreadyRunsError,
+    wal.Corruption,
+    wal.LogFailedError,
+    wal.LogLockedError,
+    store.StoreError,
+    optimize.OptimizeError,
+    report.ReportError,
+    llm.LLMError,
+)
 
 
 def read_ledger(settings: Settings) -> Ledger:

@@ -50,6 +50,7 @@ def pass_rates(
         raise ConfigError(msg) from error
     scores = read_side_of(settings, view).view.scores(since=start)
     if check is not None:
+        _require_check(settings, scores, check)
         scores = scores.filter(pl.col("check") == check)
     keys = [pl.col(BUILT_IN.get(name, name)).alias(name) for name in by]
     passed = pl.col("verdict") == "pass"
@@ -66,6 +67,16 @@ def pass_rates(
         .collect()
     )
     return [_with_interval(row) for row in rows.iter_rows(named=True)]
+
+
+def _require_check(settings: Settings, scores: pl.LazyFrame, check: str) -> None:
+    if check in settings.checks or check in settings.checklists:
+        return
+    stored = scores.select("check").unique().collect()["check"].drop_nulls()
+    known = sorted({*settings.checks, *settings.checklists, *stored})
+    if check not in known:
+        msg = f"there is no check {check!r}; known: {', '.join(known) or 'none'}"
+        raise NotFoundError(msg)
 
 
 def _with_interval(row: dict[str, Any]) -> dict[str, Any]:
@@ -94,10 +105,13 @@ def _notes(side: ReadSide, now: datetime) -> list[str]:
     notes = []
     for check, item in side.checks(now):
         missing = detect.need(side.verdicts(check, item, now), side.detect_settings)
-        if missing.rows or missing.history:
+        wanted = [f"{missing.rows} more verdicts"] if missing.rows else []
+        if missing.history:
+            days, rest = divmod(missing.history.total_seconds(), 86400)
+            wanted.append(f"{days:.0f} d {rest / 3600:.0f} h more history")
+        if wanted:
             name = f"{check}/{item}" if item else check
-            history = f", {missing.history} more history" if missing.history else ""
-            notes.append(f"{name}: too little to compare: {missing.rows} more verdicts{history}")
+            notes.append(f"{name}: too little to compare: {', '.join(wanted)}")
     return notes
 
 

@@ -114,6 +114,10 @@ def write_side_of(
     observe: Callable[[str], Any] | None = None,
 ) -> WriteSide:
     """Return the write side, recovered from what the log and the tables hold."""
+    if "jemalloc" in pa.supported_memory_backends():
+        # Arrow's default gives large blocks back and takes them anew for each segment; clearing
+        # those pages costs as much CPU time as normalizing what is put into them.
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
     checklists = checklists_of(settings)
     dimensions = tuple(settings.dimensions)
 

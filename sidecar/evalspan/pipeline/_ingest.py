@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from evalspan import wal
+from evalspan import decode, wal
+from evalspan.model import LEDGER
 from evalspan.pipeline._alone import alone
 from evalspan.pipeline._build import evaluator_of, store_of, write_side_of
 from evalspan.pipeline._settings import Settings
@@ -60,13 +62,18 @@ def _ingest(settings: Settings, files: list[Path], tell: Tell) -> dict[str, Any]
 
 def _take(settings: Settings, done: dict[str, Any], tell: Tell) -> None:
     evaluator = evaluator_of(settings)
-    write = write_side_of(settings, store_of(settings), evaluator)
+    tables = store_of(settings)
+    write = write_side_of(settings, tables, evaluator)
     try:
         segments = write.waiting()
+        app = wal.log_id(settings.log_folder)
+        before = tables.committed(LEDGER, app) if app else 0
         for number, segment in enumerate(segments):
             tell("scoring", 0.5 + number / len(segments) / 2)
             last = number == len(segments) - 1
             step = write.step(segment, flush=last)
+            if segment.number <= before:
+                continue  # gone through again for what has not settled, and counted then
             done["spans"] += step.spans
             done["log_records"] += step.log_records
             done["scores"] += step.scores
@@ -86,10 +93,30 @@ def _requests(file: Path) -> Iterator[tuple[str, tuple[str, bytes] | UnreadableE
             yield f"{file}:{number}", _json(line)
 
 
-def _binary(file: Path, content: bytes) -> tuple[str, bytes]:
-    """Take the signal from the name: `*.logs.*` holds log records, all else traces."""
-    kind = wal.Kind.LOGS if ".logs" in file.suffixes else wal.Kind.TRACES
-    return kind, content
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A request in the form that decode reads; it came by no log."""
+
+    payload: bytes
+    kind: wal.Kind
+    time_unix_ns: int = 0
+    offset: int = 0
+
+
+def _binary(file: Path, content: bytes) -> tuple[str, bytes] | UnreadableError:
+    """Take the signal that the bytes can be read as; `*.logs.*` is tried as log records first.
+
+    A request with some good items is taken in, the bad ones become rows of QUARANTINE.
+    """
+    kinds = [wal.Kind.TRACES, wal.Kind.LOGS]
+    if ".logs" in file.suffixes:
+        kinds.reverse()
+    for kind in kinds:
+        decoded = decode.decode([_Record(content, kind)], 0)
+        if len(decoded.spans) + len(decoded.logs) or not len(decoded.quarantine):
+            return kind, content
+    reason = decoded.quarantine.column("reason")[0]
+    return UnreadableError(f"no OTLP request, neither of traces nor of logs: {reason}")
 
 
 def _json(line: bytes) -> tuple[str, bytes] | UnreadableError:

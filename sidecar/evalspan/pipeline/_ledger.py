@@ -1,6 +1,7 @@
 """The two equations of the ledger, from the tables and the log, none from memory."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import polars as pl
 
 from evalspan import store, wal
 from evalspan.model import EVENTS, LEDGER, QUARANTINE, SCORES, SPANS, Table
+
+# A segment takes seconds to come and less to count: a second try nearly always suffices.
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +84,43 @@ def ledger(log_folder: Path, tables: store.Store) -> Ledger:
     """Count rows of the tables against what the log received.
 
     `received` was counted from the bytes, apart from the decoding; `stored` and
-    `quarantined` are the rows that can be read now.
+    `quarantined` are the rows that can be read now. It is one moment of a running
+    sidecar: segments up to the last one in LEDGER by their rows, later ones by what
+    the log holds; if a segment was finished in between, everything is counted anew.
     """
+    app = wal.log_id(log_folder)
+    for _ in range(_TRIES):
+        done = tables.committed(LEDGER, app) if app else 0
+        found = _ledger(log_folder, _Until(tables, done))
+        if app is None or tables.committed(LEDGER, app) == done:
+            return found
+    return found
+
+
+def pending_judgements(tables: store.Store, checklists: Iterable[str]) -> dict[str, int]:
+    """Return checklist → how many spans its judge has still to answer."""
+    written = _written(_Until(tables, None))
+    scores = tables.scan(SCORES).filter(pl.col("evaluator") == "judge", pl.col("item") == "")
+    made = dict(scores.group_by("check").len().collect().iter_rows())
+    counts = {name: written.get(f"check:{name}", Counter()) for name in checklists}
+    return {n: c["expected"] - c["skipped"] - made.get(n, 0) for n, c in counts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Until:
+    """The tables as they were when segment `last` was done."""
+
+    tables: store.Store
+    last: int | None
+
+    def scan(self, table: Table) -> pl.LazyFrame:
+        frame = self.tables.scan(table)
+        return frame if self.last is None else frame.filter(pl.col("segment") <= self.last)
+
+
+def _ledger(log_folder: Path, tables: _Until) -> Ledger:
     written = _written(tables)
-    waiting = _waiting(log_folder, tables)
+    waiting = _waiting(log_folder, tables.last or 0)
     rows = {
         "spans": (_rows(tables, SPANS), _quarantined(tables, "traces")),
         "log_records": (_rows(tables, EVENTS, source="log"), _quarantined(tables, "logs")),
@@ -105,7 +142,7 @@ def ledger(log_folder: Path, tables: store.Store) -> Ledger:
     return Ledger(tuple(lines), tuple(_checks(tables, written)))
 
 
-def _written(tables: store.Store) -> dict[str, Counter[str]]:
+def _written(tables: _Until) -> dict[str, Counter[str]]:
     frame = tables.scan(LEDGER).group_by("subject", "outcome", "reason").agg(pl.col("count").sum())
     totals: dict[str, Counter[str]] = {}
     for subject, outcome, reason, count in frame.collect().iter_rows():
@@ -116,31 +153,28 @@ def _written(tables: store.Store) -> dict[str, Counter[str]]:
     return totals
 
 
-def _waiting(log_folder: Path, tables: store.Store) -> Counter[str]:
+def _waiting(log_folder: Path, done: int) -> Counter[str]:
     """Count what is in the log and not in the ledger."""
     totals: Counter[str] = Counter(spans=0, log_records=0)
-    app = wal.log_id(log_folder)
-    done = tables.committed(LEDGER, app) if app else 0
-    for row in wal.inspect(log_folder):
-        if row["segment"] > done:
-            totals["spans"] += row["spans"]
-            totals["log_records"] += row["log_records"]
+    for row in wal.inspect(log_folder, after=done):
+        totals["spans"] += row["spans"]
+        totals["log_records"] += row["log_records"]
     return totals
 
 
-def _rows(tables: store.Store, table: Table, source: str | None = None) -> int:
+def _rows(tables: _Until, table: Table, source: str | None = None) -> int:
     frame = tables.scan(table)
     if source is not None:
         frame = frame.filter(pl.col("source") == source)
     return int(frame.select(pl.len()).collect().item())
 
 
-def _quarantined(tables: store.Store, signal: str) -> dict[str, int]:
+def _quarantined(tables: _Until, signal: str) -> dict[str, int]:
     frame = tables.scan(QUARANTINE).filter(pl.col("signal") == signal)
     return dict(frame.group_by("reason").len().collect().iter_rows())
 
 
-def _checks(tables: store.Store, written: dict[str, Counter[str]]) -> list[CheckLine]:
+def _checks(tables: _Until, written: dict[str, Counter[str]]) -> list[CheckLine]:
     verdict = ["check", "trace_id", "span_id", "attempt"]
     scores = tables.scan(SCORES).filter(pl.col("evaluator").is_in(["check", "judge"]))
     outcomes = (

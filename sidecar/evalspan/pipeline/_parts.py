@@ -62,6 +62,7 @@ class Stop:
 def supervise(settings: Settings, config: Path | None, data: Path | None) -> int:
     """Run all parts as processes until told to stop; returns the exit code."""
     require_sound(settings)  # a wrong config is told once, here, before anything starts
+    settings.run_folder.mkdir(parents=True, exist_ok=True)
     options = [*(["--config", str(config)] if config else [])]
     options += ["--data", str(data)] if data else []
     return Supervisor(options, PARTS).run()

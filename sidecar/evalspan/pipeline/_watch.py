@@ -12,7 +12,7 @@ from evalspan import report, store
 from evalspan.pipeline._build import store_of, views_of
 from evalspan.pipeline._gauges import write_word
 from evalspan.pipeline._judge import Judging
-from evalspan.pipeline._ledger import ledger
+from evalspan.pipeline._ledger import pending_judgements
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._report import flush, outbox_of, save_report
 from evalspan.pipeline._settings import Settings
@@ -107,9 +107,8 @@ def _word(
     rows = frame.filter(pl.col("state") == "open") if frame.width else frame
     columns = ("id", "check", "kind", "direction", "slice", "effect")
     scores = ("baseline_score", "candidate_score")
-    book = ledger(settings.log_folder, tables)
     return {
         "time_unix_seconds": time.time(),
         "regressions": rows.select(*columns, *scores).to_dicts() if frame.width else [],
-        "evaluations_pending": {line.check: line.pending for line in book.checks},
+        "evaluations_pending": pending_judgements(tables, settings.checklists),
     }

@@ -2,20 +2,23 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from evalspan.wal._errors import Corruption
 from evalspan.wal._record import BadRecordError, Kind, mark_of, parse_at, parse_opening
-from evalspan.wal._segment import Segment, file_names, list_files, log_id
+from evalspan.wal._segment import Segment, closed_path, file_names, list_files, log_id
 from evalspan.wal._wire import BadMessageError, count_items
 
 _ITEMS = {Kind.TRACES: "spans", Kind.LOGS: "log_records"}
 
 
-def inspect(directory: Path) -> Iterator[dict[str, Any]]:
+def inspect(directory: Path, after: int = 0) -> Iterator[dict[str, Any]]:
     """One row per segment file, oldest first; a damaged segment is a row with `error`.
+
+    Only segments numbered above `after`; one that is removed meanwhile is left out.
 
     Keys: segment, state (open, closed), size_bytes, traces and logs (requests), spans,
     log_records, undecodable (requests whose items cannot be counted), opened, closed (ISO 8601,
@@ -26,7 +29,14 @@ def inspect(directory: Path) -> Iterator[dict[str, Any]]:
     except Corruption:
         name = ""
     for segment in list_files(sorted(file_names(directory)), name):
-        yield _row(segment)
+        if segment.number <= after:
+            continue
+        try:
+            yield _row(segment)
+        except FileNotFoundError:  # since the listing it was closed, or stored and removed
+            closed = replace(segment, path=closed_path(directory, segment.number))
+            if segment.is_open and closed.path.exists():
+                yield _row(closed)
 
 
 def _row(segment: Segment) -> dict[str, Any]:

@@ -11,7 +11,7 @@ class WalSettings(Strict):
     """The write-ahead log: the only queue between the receiver and everything else."""
 
     segment_size_mib: float = Field(
-        default=64,
+        default=32,
         gt=0,
         le=4096,
         description="A segment is closed when it has grown to this many MiB.",

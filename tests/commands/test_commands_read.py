@@ -1,0 +1,168 @@
+"""The commands that read: on data, on nothing, and with input that is wrong."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from evalspan.__main__ import app
+
+Evalspan = Callable[..., Any]
+CAPTURES = Path(__file__).parents[1] / "golden" / "captures"
+
+
+def every_command() -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        below = getattr(command, "commands", None)
+        found += [(name, sub) for sub in below] if below else [(name,)]
+    return found
+
+
+def test_all_commands_are_there() -> None:
+    names = {" ".join(command) for command in every_command()}
+    assert names == {
+        *("serve", "ingest", "scores", "detect", "explain", "optimize", "report", "list"),
+        *("config check", "config schema", "wal inspect", "wal repair", "ledger", "bench"),
+        *("demo", "dev model-server"),
+    }
+
+
+@pytest.mark.parametrize("command", every_command(), ids=" ".join)
+def test_help_says_what_it_does_and_shows_an_example(
+    command: tuple[str, ...], evalspan: Evalspan
+) -> None:
+    ran = evalspan(*command, "--help")
+    assert ran.code == 0
+    text = " ".join(ran.out.split())
+    assert f"Example: evalspan {' '.join(command)}" in text
+
+
+def test_help_of_evalspan_tells_the_exit_codes(evalspan: Evalspan) -> None:
+    ran = evalspan("--help")
+    assert ran.code == 0
+    assert "Exit codes: 0 done; 1 the answer is no" in " ".join(ran.out.split())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("scores",), ("detect",), ("ledger",), ("wal", "inspect"), ("list",), ("config", "schema")],
+    ids=" ".join,
+)
+def test_json_is_one_document_with_data_and_without(
+    command: tuple[str, ...], evalspan: Evalspan, filled: Path
+) -> None:
+    json_option = () if command == ("config", "schema") else ("--json",)
+    ran = evalspan(*command, *json_option)
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out)
+    if command[0] in {"scores", "detect", "ledger", "wal"}:
+        empty = evalspan(*command, "--json", "--data", filled / "nothing")
+        assert (empty.code, empty.err) == (0, "")
+        json.loads(empty.out)
+        assert not (filled / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [("scores",), ("detect",), ("ledger",), ("wal", "inspect"), ("wal", "repair")]
+)
+def test_an_empty_data_folder_is_no_error(command: tuple[str, ...], evalspan: Evalspan) -> None:
+    ran = evalspan(*command)
+    assert (ran.code, ran.err) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["explain", "optimize", "report"])
+def test_where_there_is_nothing_to_show_it_says_what_to_do(
+    command: str, evalspan: Evalspan, filled: Path
+) -> None:
+    del filled
+    ran = evalspan(command)
+    assert ran.code == 2
+    assert ran.told in (
+        ["no regression is open; run `evalspan detect`"],
+        ["there are no reports yet"],
+    )
+
+
+WRONG = [
+    (("scores", "--view", "nope"), "there is no view 'nope'; known: prod, slow"),
+    (("detect", "--view", "nope"), "there is no view 'nope'; known: prod, slow"),
+    (("explain", "--view", "nope"), "there is no view 'nope'; known: prod, slow"),
+    (("scores", "--by", "custmer"), "there is no dimension 'custmer'; known: service, prompt"),
+    (("scores", "--since", "yesterday"), "--since: expected a duration such as"),
+    (("scores", "--check", "nope"), "there is no check 'nope'; known: latency, status"),
+    (("explain", "zzz"), "no regression has an id that starts with 'zzz'"),
+    (("optimize", "zzz"), "no regression has an id that starts with 'zzz'"),
+    (("report", "zzz"), "there is no report of 'zzz'"),
+    (("scores", "--config", "nope.yaml"), "nope.yaml: cannot be read: No such file"),
+]
+
+
+@pytest.mark.parametrize(("command", "told"), WRONG, ids=lambda part: " ".join(part)[:40])
+def test_wrong_input_is_one_clear_line(
+    command: tuple[str, ...], told: str, evalspan: Evalspan, filled: Path
+) -> None:
+    del filled
+    ran = evalspan(*command)
+    assert ran.code == 2
+    assert len(ran.told) == 1
+    assert told in ran.told[0]
+
+
+@pytest.mark.parametrize(
+    "command", [("nosuch",), ("scores", "--nosuch"), ("ingest",), ("ingest", "missing.binpb")]
+)
+def test_a_wrong_command_line_is_refused(command: tuple[str, ...], evalspan: Evalspan) -> None:
+    ran = evalspan(*command)
+    assert ran.code == 2
+    assert ran.told
+
+
+def test_scores_split_by_a_dimension(evalspan: Evalspan, filled: Path) -> None:
+    del filled
+    rows = json.loads(evalspan("scores", "--by", "model", "--check", "latency", "--json").out)
+    assert {row["check"] for row in rows} == {"latency"}
+    assert sum(row["n"] for row in rows) == 4
+    for row in rows:
+        assert 0 <= row["low"] <= row["pass_rate"] <= row["high"] <= 1
+    table = evalspan("scores", "--by", "model")
+    assert table.code == 0
+    assert "latency" in table.out
+    assert "gpt-4o-mini" in table.out
+
+
+def test_the_view_filters_what_is_shown(evalspan: Evalspan, filled: Path) -> None:
+    del filled
+    everything = json.loads(evalspan("scores", "--json").out)
+    slow = json.loads(evalspan("scores", "--view", "slow", "--json").out)
+    assert {row["check"] for row in everything} == {"latency", "status"}
+    assert {row["check"] for row in slow} <= {"latency"}
+    assert all(row["mean_value"] > 100 for row in slow)
+
+
+def test_a_data_folder_that_is_a_file_is_one_line(evalspan: Evalspan, filled: Path) -> None:
+    (filled / "file").write_text("x", encoding="utf-8")
+    for command in (("serve",), ("ledger",), ("wal", "inspect"), ("wal", "repair")):
+        ran = evalspan(*command, "--data", "file")
+        assert ran.code == 3, command
+        assert len(ran.told) == 1
+        assert "Not a directory" in ran.told[0]
+
+
+def test_a_module_that_cannot_be_loaded_does_not_stop_who_only_reads(
+    evalspan: Evalspan, filled: Path
+) -> None:
+    config = "checks: {mine: {use: 'nothere:check'}}"
+    (filled / "other.yaml").write_text(config, encoding="utf-8")
+    assert evalspan("ledger", "--config", "other.yaml").code == 0
+    assert "nothere" not in sys.modules
+
+
+def test_the_schema_of_the_config_names_every_key(evalspan: Evalspan) -> None:
+    schema = json.loads(evalspan("config", "schema").out)
+    assert {"checks", "checklists", "views", "settle", "detect"} <= set(schema["properties"])
+    assert all("description" in part for part in schema["properties"].values())
