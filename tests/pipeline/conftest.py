@@ -1,10 +1,6 @@
-"""Makes the worlds of this folder importable, and the real servers of tests/stack."""
+"""Makes the running sidecar of these tests importable."""
 
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "stack")]
-
-from stack_fixtures import pytest_runtest_makereport, stack  # noqa: E402 - found by the path above
-
-__all__ = ["pytest_runtest_makereport", "stack"]
+sys.path.insert(0, str(Path(__file__).parent))
