@@ -116,6 +116,15 @@ def write_side_of(
 ) -> WriteSide:
     """Return the write side, recovered from what the log and the tables hold."""
     _tune_memory()
+    checklists = checklists_of(settings)
+    dimensions = tuple(settings.dimensions)
+
+    def expect(spans: pl.DataFrame) -> list[Count]:
+        found: list[Count] = []
+        for checklist in checklists.values():
+            found += evaluate.expect(spans, checklist, dimensions=dimensions)
+        return found
+
     return WriteSide(
         settings.log_folder,
         tables,
