@@ -34,7 +34,14 @@ OK = grpc.StatusCode.OK
 
 
 def parts_of(sidecar: Process) -> dict[str, int]:
-    return {name: wait_for(lambda n=name: part_of(sidecar, n), f"{name} runs") for name in PARTS}
+    """Wait until every part runs; return their process ids."""
+
+    def look() -> dict[str, int] | None:
+        found = {name: part_of(sidecar, name) for name in PARTS}
+        known = {name: pid for name, pid in found.items() if pid is not None}
+        return known if len(known) == len(PARTS) else None
+
+    return wait_for(look, "every part runs")
 
 
 def runs(pid: int) -> bool:
@@ -145,7 +152,8 @@ def code_of(
     try:
         export(content, timeout=20)
     except grpc.RpcError as error:
-        return error.code(), dict(error.trailing_metadata()).get("grpc-status-details-bin", b"")
+        told = [x.value for x in error.trailing_metadata() if x.key == "grpc-status-details-bin"]
+        return error.code(), b"".join(part for part in told if isinstance(part, bytes))
     return grpc.StatusCode.OK, b""
 
 

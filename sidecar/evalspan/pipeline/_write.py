@@ -102,21 +102,23 @@ class WriteSide:
         first = next(iter(wal.segments(self._log_folder)), None)
         if first is None or not self._tables.committed(LEDGER, first.log_id):
             return None
+        now = datetime.fromtimestamp(wal.close_time(first) / 1e9, UTC)
         for table, seen in ((SPANS, self._seen_spans), (EVENTS, self._seen_events)):
-            self._remember(table, seen, first.number)
-        settled = self._tables.scan(SETTLED)
-        newest = pl.col("settled_time").max() - _REMEMBERED
-        rows = settled.filter(pl.col("settled_time") >= newest).collect()
+            self._remember(table, seen, first.number, now)
+        since = now - _REMEMBERED
+        recent = pl.col("day") >= since.date(), pl.col("settled_time") >= since
+        rows = self._tables.scan(SETTLED).filter(*recent).collect()
         return rows.select(SETTLED.schema.names).to_arrow().cast(SETTLED.schema)
 
-    def _remember(self, table: Table, seen: store.Duplicates, below: int) -> None:
-        columns = [*table.key, "received_time"]
-        rows = self._tables.scan(table).filter(pl.col("segment") < below)
-        newest = rows.select(pl.col("received_time").max()).collect().item()
-        if newest is None:
-            return
-        recent = rows.filter(pl.col("received_time") >= newest - self._window)
-        seen.remember(recent.select(columns).collect(), newest)
+    def _remember(self, table: Table, seen: store.Duplicates, below: int, now: datetime) -> None:
+        """Remember the rows of earlier segments that the first one here may repeat."""
+        # A second more than the window, which is cut to seconds.
+        since = now - self._window - timedelta(seconds=1)
+        rows = self._tables.scan(table).filter(
+            pl.col("segment") < below,
+            pl.col("received_time") >= since,
+        )
+        seen.remember(rows.select(*seen.ids, "content", "received_time").collect(), now)
 
     def waiting(self) -> list[wal.Segment]:
         """Return the closed segments that this process has not gone through."""
@@ -257,7 +259,8 @@ def widen(scores: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
 
 def _new(table: pa.Table, seen: store.Duplicates, now: datetime) -> pa.Table:
     """Return the rows that did not come before."""
-    repeated = seen.mark(pl.DataFrame(table.select([*seen.ids, "content"])), now)
+    columns = [*seen.ids, "content", "received_time"]
+    repeated = seen.mark(pl.DataFrame(table.select(columns)), now)
     return table.filter((~repeated).to_arrow()) if repeated.any() else table
 
 

@@ -14,23 +14,34 @@ import polars as pl
 Keys = npt.NDArray[np.uint64]
 
 
+Seconds = npt.NDArray[np.uint32]
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Keys of some rows, sorted by their first half; `newest` is when the last one came."""
+    """Keys of some rows, sorted by their first half, and when each row was accepted."""
 
     first: Keys
     second: Keys
-    newest: datetime
+    accepted: Seconds
 
-    def has(self, first: Keys, second: Keys) -> npt.NDArray[np.bool_]:
+    def has(self, first: Keys, second: Keys, since: int) -> npt.NDArray[np.bool_]:
         place = np.minimum(np.searchsorted(self.first, first), len(self.first) - 1)
         found: npt.NDArray[np.bool_] = self.first[place] == first
         same: npt.NDArray[np.bool_] = found & (self.second[place] == second)
-        return same
+        return same & (self.accepted[place] >= since)
+
+    def since(self, since: int) -> "_Run":
+        young = self.accepted >= since
+        return _Run(self.first[young], self.second[young], self.accepted[young])
 
 
 class Duplicates:
-    """Remembers the keys of rows for a window of time, 16 bytes a row.
+    """Remembers the keys of rows for a window of time, 20 bytes a row.
+
+    What is a repeat depends on the rows that are kept, when each was accepted, and the
+    time of the segment, to the second, and on nothing else: who reads the kept rows
+    back and goes on from there comes to the same answers.
 
     A key is a 64-bit hash of ids and content together, and `content`, the 64-bit
     hash of the bytes: two different rows are taken for one with a chance of about
@@ -52,45 +63,48 @@ class Duplicates:
     def mark(self, rows: pl.DataFrame, now: datetime) -> pl.Series:
         """Return which rows came before, in these rows or earlier; remember the others.
 
-        `now` is the time of the segment: what is older than the window is forgotten.
+        `now` is the time of the segment: a row accepted longer before than the window is
+        forgotten. Reads the ids, `content` and `received_time`.
         """
-        self._runs = [run for run in self._runs if run.newest >= now - self._window]
+        since = self._since(now)
+        self._runs = [run for run in self._runs if run.accepted.max(initial=0) >= since]
         if rows.is_empty():
             return pl.Series("duplicate", [], dtype=pl.Boolean)
-        first, second = self._keys(rows)
-        seen = duplicates_of(first, second)
+        come = self._run(rows)
+        seen = duplicates_of(come.first, come.second)
         for run in self._runs:
-            seen |= run.has(first, second)
-        self._add(first[~seen], second[~seen], now)
+            seen |= run.has(come.first, come.second, since)
+        self._add(_Run(come.first[~seen], come.second[~seen], come.accepted[~seen]), since)
         return pl.Series("duplicate", seen)
 
     def remember(self, rows: pl.DataFrame, now: datetime) -> None:
-        """Remember rows that are stored already."""
-        if not rows.is_empty():
-            self._add(*self._keys(rows), now)
+        """Remember rows that are stored already; `now` is the time of the next segment."""
+        since = self._since(now)
+        self._add(self._run(rows).since(since), since)
 
-    def _keys(self, rows: pl.DataFrame) -> tuple[Keys, Keys]:
+    def _since(self, now: datetime) -> int:
+        return max(0, int((now - self._window).timestamp()))
+
+    def _run(self, rows: pl.DataFrame) -> _Run:
         key = pl.struct(*self.ids, "content")
         first = rows.select(key.hash().alias("first"))["first"].to_numpy()
-        return first, rows["content"].to_numpy().view(np.uint64)
+        accepted = rows["received_time"].dt.epoch("s").cast(pl.UInt32).to_numpy()
+        return _Run(first, rows["content"].to_numpy().view(np.uint64), accepted)
 
-    def _add(self, first: Keys, second: Keys, now: datetime) -> None:
-        if len(first) == 0:
+    def _add(self, run: _Run, since: int) -> None:
+        if len(run.first) == 0:
             return
-        run = _sorted_run(first, second, now)
         while self._runs and len(self._runs[-1].first) <= 2 * len(run.first):
-            last = self._runs.pop()
-            run = _sorted_run(
-                np.concatenate([last.first, run.first]),
-                np.concatenate([last.second, run.second]),
-                max(last.newest, run.newest),
-            )
-        self._runs.append(run)
+            run = _joined(self._runs.pop().since(since), run)
+        self._runs.append(_joined(run))
 
 
-def _sorted_run(first: Keys, second: Keys, newest: datetime) -> _Run:
+def _joined(*runs: _Run) -> _Run:
+    first = np.concatenate([run.first for run in runs])
+    second = np.concatenate([run.second for run in runs])
+    accepted = np.concatenate([run.accepted for run in runs])
     order = np.argsort(first, kind="stable")
-    return _Run(first[order], second[order], newest)
+    return _Run(first[order], second[order], accepted[order])
 
 
 def duplicates_of(first: Keys, second: Keys) -> npt.NDArray[np.bool_]:
