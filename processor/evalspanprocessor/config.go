@@ -172,7 +172,6 @@ func (c *Config) maxRequestBytes() int {
 func createDefaultConfig() component.Config {
 	client := configgrpc.NewDefaultClientConfig()
 	client.WriteBufferSize = 512 << 10
-	client.Keepalive = configoptional.None[configgrpc.KeepaliveClientConfig]()
 
 	retry := configretry.NewDefaultBackOffConfig()
 	retry.InitialInterval = time.Second

@@ -1,7 +1,7 @@
 """The command line as a user types it, in a folder of its own."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,10 +63,10 @@ def evalspan(
 
 
 @pytest.fixture
-def filled(evalspan: Evalspan, tmp_path: Path) -> Iterator[Path]:
+def filled(evalspan: Evalspan, tmp_path: Path) -> Path:
     """A folder with a config and the data of three captured requests."""
     (tmp_path / "evalspan.yaml").write_text(CONFIG, encoding="utf-8")
     names = ("openinference/tool_loop", "otel-genai-event/chat", "otel-genai-event/chat.logs")
     done = evalspan("ingest", *(CAPTURES / f"{name}.binpb" for name in names))
     assert done.code == 0, done.err
-    yield tmp_path
+    return tmp_path

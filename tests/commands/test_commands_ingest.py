@@ -53,7 +53,8 @@ def test_json_lines_are_read_and_a_bad_one_costs_itself_only(
 ) -> None:
     good = lines_of(testing.request(testing.span(number=7)))
     bad_id = good.replace(testing.span_id(7).hex(), "not hex at all!")
-    text = "\n".join([good, '{"foo": 1}', "{half", bad_id, "", '{"resourceSpans": 3}'])
+    lines = [good, '{"foo": 1}', "{half", bad_id, "", '{"resourceSpans": 3}']
+    text = "\n".join(lines)
     (tmp_path / "spans.jsonl").write_text(text, encoding="utf-8")
     ran = evalspan("ingest", "spans.jsonl")
     assert ran.code == 1

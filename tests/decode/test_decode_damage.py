@@ -1,5 +1,6 @@
 """Whatever is damaged costs one span, is accounted for, and says why."""
 
+import json
 from typing import Any
 
 import pyarrow as pa
@@ -7,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from otlp_requests import RECEIVED_NS, REQUESTS, Record, make_span, request, spans_of
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from otlp_requests import RECEIVED_NS, REQUESTS, Record, make_span, pair, request, spans_of
 from xxhash import xxh3_64_intdigest
 
-from evalspan.decode import Decoded, decode
+from evalspan.decode import Decoded, _columns, _context, decode
 from evalspan.model import QUARANTINE
 
 DAY_NS = 86_400 * 10**9
@@ -334,3 +337,46 @@ def test_spans_of_any_size_are_hashed_and_kept(size: int) -> None:
     contents = decoded.spans.column("content").to_pylist()
     expected = [xxh3_64_intdigest(span.SerializeToString()) for span in spans]
     assert [number % (1 << 64) for number in contents] == expected
+
+
+def test_a_long_resource_is_not_copied_to_each_of_many_small_events() -> None:
+    """220 KB on the wire would be six gigabytes, and more than a column can hold."""
+    message = ExportTraceServiceRequest()
+    part = message.resource_spans.add()
+    part.resource.attributes.extend(pair(f"k{n}", "x" * 16_000) for n in range(6))
+    span = part.scope_spans.add().spans.add(trace_id=bytes([1] * 16), span_id=bytes([1] * 8))
+    for _ in range(60_000):
+        span.events.add()
+    decoded = decode([Record(message.SerializeToString())], 1)
+    assert len(decoded.events) == 60_000
+    row = decoded.events.slice(0, 1).to_pylist()[0]
+    assert json.loads(row["resource"]).keys() == {"leftOutBytes"}
+    assert "resource" in row["repaired"]
+    assert len(decoded.spans["resource"][0].as_py()) > 96_000
+
+
+def test_resources_share_one_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many that are each within it would together overflow the column."""
+    monkeypatch.setattr(_context, "_MOST_TEXT", 5_000)
+    message = ExportTraceServiceRequest()
+    for number in range(4):
+        part = message.resource_spans.add()
+        part.resource.attributes.append(pair("service.name", f"s{number}"))
+        part.resource.attributes.append(pair("k", "x" * (1_000 + number)))
+        scoped = part.scope_spans.add()
+        for n in range(2):
+            scoped.spans.add(trace_id=bytes([1] * 16), span_id=bytes([number + 1, n + 1] * 4))
+    rows = decode([Record(message.SerializeToString())], 1).spans.to_pylist()
+    left_out = [row["service_name"] for row in rows if "leftOutBytes" in row["resource"]]
+    assert left_out == ["s2", "s2", "s3", "s3"]
+
+
+def test_a_span_of_too_many_parts_is_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_columns, "MOST_PARTS", 50)
+    events = [Span.Event(name="e")] * 20
+    spans = [make_span(n, span_id=bytes([i] * 8)) for i, n in enumerate("abc", start=1)]
+    spans[1].events.extend(events)
+    decoded = decode([Record(request(*spans))], 1)
+    assert names(decoded) == ["a", "c"]
+    assert "too large" in decoded.quarantine["reason"][0].as_py()
+    assert decoded.received_spans == 3

@@ -88,6 +88,23 @@ STORIES: list[tuple[str, dict[str, Any], dict[str, Any], bool | None, str | None
     ("json_valid", {}, {"output_text": '```json\n{"a": 1}\n```'}, FAIL, "not JSON"),
     ("json_valid", {"allow_fence": True}, {"output_text": '```json\n{"a": 1}\n```\n'}, PASS, None),
     ("json_valid", {"allow_fence": True}, {"output_text": '```\n{"a": 1}```'}, PASS, None),
+    (
+        "json_valid",
+        {"allow_fence": True},
+        {"output_text": "\n ```JSON \r\n1\r\n  ``` "},
+        PASS,
+        None,
+    ),
+    ("json_valid", {"allow_fence": True}, {"output_text": '```json {"a": 1}```'}, FAIL, "not"),
+    ("json_valid", {"allow_fence": True}, {"output_text": '```a b\n{"a": 1}\n```'}, FAIL, "not"),
+    # A megabyte of blanks is read once; a pattern that tries every end would take hours.
+    (
+        "json_valid",
+        {"allow_fence": True},
+        {"output_text": "```\n" + " " * 2**20 + "x"},
+        FAIL,
+        "not",
+    ),
     ("json_valid", {"allow_fence": True}, {"output_text": 'Sure: ```{"a": 1}```'}, FAIL, "not"),
     ("json_schema", {"schema": SCHEMA}, {"output_text": '{"name": "x"}'}, PASS, None),
     ("json_schema", {"schema": SCHEMA}, {"output_text": "{}"}, FAIL, '$: "name" is a required'),

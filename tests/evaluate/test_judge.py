@@ -77,7 +77,9 @@ def test_yes_and_no_with_quotes_are_believed(frame: Frame) -> None:
     ]
 
 
-@pytest.mark.parametrize("quote", ["It was on its way", "", "   ", None, 7, "it is on its way"])
+@pytest.mark.parametrize(
+    "quote", ["It was on its way", "", "   ", "&nbsp;", None, 7, "it is on its way"]
+)
 def test_a_quote_that_is_not_in_the_span_makes_it_unknown(frame: Frame, quote: object) -> None:
     ask = Scripted(("polite", "yes", quote), ("short", "yes", "way."))
     found = rows(run(frame(SPAN), ask))

@@ -1,5 +1,6 @@
 """What a scrape shows: counts, buckets, exemplars, and labels within their budget."""
 
+import http.client
 import urllib.request
 from datetime import UTC, datetime
 
@@ -91,6 +92,12 @@ def test_new_customers_never_add_more_series_than_declared() -> None:
     assert value(found["evalspan_label_overflow"], "evalspan_label_overflow_total") == 97
 
 
+def test_a_label_is_never_longer_than_a_person_reads() -> None:
+    budgets = Budgets({"customer": 3})
+    assert budgets.admit("customer", "x" * 1_000_000) == "x" * 200
+    assert budgets.admit("check", "y" * 1_000_000) == "y" * 200
+
+
 def test_only_model_calls_that_count_are_measured() -> None:
     metrics = Metrics([], Budgets({}))
     base = {
@@ -142,11 +149,26 @@ def test_a_page_that_fails_is_an_answer_and_the_server_goes_on() -> None:
     server = serve("127.0.0.1:0", Metrics([], Budgets({})), {"/reports/": broken})
     try:
         url = f"http://127.0.0.1:{server.server_port}"
-        for path, status in (("/reports/", 500), ("/nothing", 404), ("/reportsx", 404)):
+        for path, status in (
+            ("/reports/", 500),
+            ("/nothing", 404),
+            ("/reportsx", 404),
+        ):
             with pytest.raises(urllib.error.HTTPError) as caught:
                 urllib.request.urlopen(url + path)
             assert caught.value.code == status
         assert urllib.request.urlopen(f"{url}/healthz").status == 200
+    finally:
+        server.shutdown()
+
+
+def test_a_target_that_is_no_address_is_an_answer() -> None:
+    server = serve("127.0.0.1:0", Metrics([], Budgets({})), {})
+    try:
+        asked = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        asked.putrequest("GET", "http://[")
+        asked.endheaders()
+        assert asked.getresponse().status == 400
     finally:
         server.shutdown()
 

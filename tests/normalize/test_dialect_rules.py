@@ -8,7 +8,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otlp_requests import RECEIVED_NS, Record, comparable, make_span, request
 
 from evalspan.decode import decode
-from evalspan.normalize import normalize, rebuild
+from evalspan.normalize import _clean, normalize, rebuild
 
 Row = dict[str, Any]
 USER = '[{"role":"user","parts":[{"type":"text","content":"Hi"}]}]'
@@ -388,3 +388,48 @@ def test_spans_of_many_dialects_in_one_batch_do_not_mix() -> None:
     assert [row["user_id"] for row in rows] == [None, None, "u", None]
     for row, span in zip(rows, spans, strict=True):
         assert comparable(rebuild(row, [])) == comparable(span)
+
+
+OPENINFERENCE = {"openinference.span.kind": "LLM"}
+CHAT = {"gen_ai.operation.name": "chat"}
+NO_FLOAT = "1" + "0" * 400
+DEEP_KEY = ".".join("a" * 3000)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {**OPENINFERENCE, "llm.invocation_parameters": f'{{"temperature": {NO_FLOAT}}}'},
+        {**OPENINFERENCE, "llm.invocation_parameters": f'{{"max_tokens": {NO_FLOAT}}}'},
+        {**OPENINFERENCE, f"llm.input_messages.0.message.content.{DEEP_KEY}": "x"},
+        {"openinference.span.kind": "RETRIEVER", f"retrieval.documents.0.document.{DEEP_KEY}": "x"},
+        {**OPENINFERENCE, "llm.output_messages.0.message.content": b"\xff"},
+        {"llm.request.type": "chat", f"llm.request.functions.0.{DEEP_KEY}": "x"},
+        {"llm.request.type": "chat", f"gen_ai.prompt.0.content.{DEEP_KEY}": "x"},
+        {**CHAT, "gen_ai.input.messages": [b"\xff", float("nan")]},
+    ],
+    ids=range(8),
+)
+def test_values_that_nobody_can_use_do_not_stop_the_segment(attributes: dict[str, Any]) -> None:
+    row = row_of(attributes)
+    assert row["dialect"] is not None
+    assert not (row["repaired"] or "").startswith("unread")
+
+
+def test_a_span_that_breaks_its_dialect_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(values: Any, *_: Any, **__: Any) -> Any:  # noqa: ANN401
+        if values and "broken" in values:
+            raise ZeroDivisionError
+        return read(values)
+
+    read = _clean.provider
+    monkeypatch.setattr(_clean, "provider", breaks)
+    spans = [
+        make_span(name, span_id=bytes([n] * 8), attributes={**CHAT, "gen_ai.provider.name": name})
+        for n, name in enumerate(["openai", "broken", "anthropic"], start=1)
+    ]
+    rows = normalize(decode([Record(request(*spans))], 1)).spans.to_pylist()
+    assert [row["provider"] for row in rows] == ["openai", None, "anthropic"]
+    assert [row["repaired"] for row in rows] == [None, "unread:ZeroDivisionError", None]
+    assert [row["role"] for row in rows] == ["llm", "other", "llm"]
+    assert [comparable(rebuild(row, [])) for row in rows] == [comparable(span) for span in spans]

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from evalspan import pipeline
 
 DEADLINE_SECONDS = 90.0
+STARTS = 3
+EXIT_FATAL = 2
+SEND_ANYTHING = [("grpc.max_send_message_length", -1)]
 METHODS = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
 CONFIG = """\
 data: {data}
-receive: {{listen: "127.0.0.1:{otlp}"}}
+receive: {{listen: "127.0.0.1:0"}}
 metrics: {{listen: "127.0.0.1:{http}"}}
 wal: {{segment_age: 200ms, tick_every: 200ms}}
 settle: {{idle: 1s}}
@@ -50,7 +54,7 @@ class Sidecar:
         try:
             send(payload, timeout=60, compression=compression)
         except grpc.RpcError as error:
-            return str(error.code().name)  # type: ignore[attr-defined]
+            return str(error.code().name)
         return "OK"
 
     def metric(self, name: str, **labels: str) -> float:
@@ -92,34 +96,58 @@ def free_port() -> int:
 @contextmanager
 def running(folder: Path, more: str = "") -> Iterator[Sidecar]:
     """Run a sidecar until the end of the block; it must end by itself when told to."""
-    otlp, http = free_port(), free_port()
-    config = folder / "evalspan.yaml"
-    text = CONFIG.format(data=folder / "data", otlp=otlp, http=http) + more
-    config.write_text(text, encoding="utf-8")
-    settings = pipeline.load_settings(config)
-    with (folder / "sidecar.log").open("wb") as told:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "evalspan", "serve", "--config", str(config)], stderr=told
-        )
-    channel = grpc.insecure_channel(f"127.0.0.1:{otlp}", [("grpc.max_send_message_length", -1)])
+    config, told = folder / "evalspan.yaml", folder / "sidecar.log"
+    process, sidecar = _started(folder, config, more, told)
     try:
-        grpc.channel_ready_future(channel).result(DEADLINE_SECONDS)
-        sidecar = Sidecar(folder, settings, channel, f"127.0.0.1:{http}")
-        wait_for("metrics and analysis", lambda: _up(sidecar))
         yield sidecar
-        assert process.poll() is None, (folder / "sidecar.log").read_text(encoding="utf-8")
+        assert process.poll() is None, told.read_text(encoding="utf-8")
     finally:
-        channel.close()
-        process.send_signal(signal.SIGTERM)
+        sidecar.channel.close()
+        _end(process, told)
+
+
+def _started(
+    folder: Path, config: Path, more: str, told: Path
+) -> tuple["subprocess.Popen[bytes]", Sidecar]:
+    """Start it; once more where another program took the free port in the meantime."""
+    for _ in range(STARTS):
+        text = CONFIG.format(data=folder / "data", http=free_port()) + more
+        config.write_text(text, encoding="utf-8")
+        settings = pipeline.load_settings(config)
+        with told.open("wb") as log:
+            command = [sys.executable, "-m", "evalspan", "serve", "--config", str(config)]
+            process = subprocess.Popen(command, stderr=log)
         try:
-            assert process.wait(DEADLINE_SECONDS) == 0
-        finally:
-            process.kill()
+            found = wait_for("a sidecar that is up", partial(_up, process, folder, settings))
+        except TimeoutError:
+            process.terminate()
+            raise
+        if isinstance(found, Sidecar):
+            return process, found
+        assert found == EXIT_FATAL, told.read_text(encoding="utf-8")
+    message = told.read_text(encoding="utf-8")
+    raise AssertionError(message)
 
 
-def _up(sidecar: Sidecar) -> bool:
+def _up(
+    process: "subprocess.Popen[bytes]", folder: Path, settings: pipeline.Settings
+) -> "Sidecar | int | None":
+    """Return the sidecar when all parts of it are up, its exit code if it has ended."""
+    if (code := process.poll()) is not None:
+        return code or -1
     try:
-        json.loads((sidecar.settings.run_folder / "analysis.json").read_text(encoding="utf-8"))
-        return sidecar.metric("evalspan_analysis_up") == 1.0
-    except (OSError, ValueError):
-        return False
+        word = json.loads((settings.run_folder / "receiver.json").read_text(encoding="utf-8"))
+        channel = grpc.insecure_channel(f"127.0.0.1:{word['port']}", SEND_ANYTHING)
+        sidecar = Sidecar(folder, settings, channel, settings.metrics.listen)
+        return sidecar if sidecar.metric("evalspan_analysis_up") == 1.0 else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _end(process: "subprocess.Popen[bytes]", told: Path) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        code = process.wait(DEADLINE_SECONDS)
+    finally:
+        process.kill()
+    assert code == 0, told.read_text(encoding="utf-8")

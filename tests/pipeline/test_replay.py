@@ -9,9 +9,10 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from replay_world import QUIET, After, Every, Killed, Lives, Requests, write_log
+from replay_world import QUIET, After, Every, Killed, Lives, Requests, settings_of, write_log
 
 from evalspan.model import SCORES, SETTLED, SPANS, TABLES
+from evalspan.pipeline import read_ledger
 from evalspan.store import StoreError
 from evalspan.testing import (
     START_UNIX_NANO,
@@ -28,6 +29,11 @@ Item = tuple[str, Message]
 
 def root(trace: int) -> Span:
     return plain_span("answer", number=trace * 100, trace=trace, status="error")
+
+
+def other_root(trace: int) -> Span:
+    """Return another span with the ids of the root, as a broken sender makes it."""
+    return plain_span("other", number=trace * 100, trace=trace)
 
 
 def call(trace: int, place: int, **more: object) -> Span:
@@ -136,7 +142,7 @@ def items(draw: st.DrawFn) -> Item:
     """Return a request of one span or log record; few ids, so that many come again."""
     trace, place = draw(TRACES), draw(PLACES)
     if place == 0:
-        return spans(root(trace))
+        return spans(draw(st.sampled_from([root(trace), other_root(trace)])))
     kind = draw(st.sampled_from(["call", "call", "tool", "content"]))
     if kind == "content":
         return content(trace, place)
@@ -152,7 +158,7 @@ WINDOWS = st.sampled_from([3, 900])
 
 @given(story=STORIES, moments=MOMENTS, window_seconds=WINDOWS)
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate],  # a story is slow to tell again
@@ -170,3 +176,19 @@ def test_kills_at_any_moment_of_any_story_change_nothing(
     killed = Lives.of(folder / "log", folder / "killed", window_seconds)
     killed.run(After(moments))
     assert killed.rows() == undisturbed.rows()
+    assert killed.frame(SCORES).select(SCORES.key).is_unique().all()
+    book = read_ledger(settings_of(killed.data))
+    assert book.balanced
+    assert book.pending == 0
+
+
+def test_spans_that_share_their_ids_are_all_stored_and_scored_once(tmp_path: Path) -> None:
+    write_log(tmp_path / "log", [(spans(root(1), other_root(1)),), *QUIET])
+    lives = Lives.of(tmp_path / "log", tmp_path / "data")
+    lives.run()
+    assert lives.frame(SPANS).height == 2
+    assert lives.frame(SCORES).filter(check="status").height == 1
+    book = read_ledger(settings_of(lives.data))
+    assert book.pending == 0
+    status = next(line for line in book.checks if line.check == "status")
+    assert (status.expected, status.done, status.reasons) == (2, 1, {"duplicate": 1})

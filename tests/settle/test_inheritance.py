@@ -168,3 +168,10 @@ def test_inheritance_is_what_walking_up_finds(
 
     found = settle(make, *rows, d=Dimension(attribute="d"))["d"].to_list()
     assert found == [walk(i) for i in range(len(tree))]
+
+
+def test_a_long_value_is_cut_before_it_stands_on_every_score(make: SimpleNamespace) -> None:
+    rows = [make.span("a", "1", attributes={"region": "x" * 1_000_000})]
+    assert settle(make, *rows, region=Dimension(attribute="region"))["region"].to_list() == [
+        "x" * 200
+    ]

@@ -1,10 +1,14 @@
 """Tables: each segment once, readable at once, told apart when the disk is full."""
 
+import errno
+import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from evalspan import model
@@ -62,6 +66,74 @@ def test_small_files_are_merged_and_no_segment_is_forgotten(tmp_path: Path) -> N
     assert store.committed(model.LEDGER, "log") == 12
     files = list((tmp_path / "ledger").rglob("*.parquet"))
     assert len(files) < 12
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return the paths of the files whose bytes were waited for."""
+    paths: set[str] = set()
+    wait = os.fsync
+
+    def note(descriptor: int) -> None:
+        paths.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        wait(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return paths
+
+
+def test_every_file_of_a_table_is_on_disk_after_each_commit(
+    tmp_path: Path, synced: set[str]
+) -> None:
+    store = Store(tmp_path, compact_every=40)
+    for segment in range(1, 121):
+        assert store.commit(model.LEDGER, ledger(segment, 1), "log", segment)
+        if segment in {1, 2, 40, 41, 42, 99, 100, 101, 102, 103, 120}:
+            files = [path for path in (tmp_path / "ledger").rglob("*") if path.is_file()]
+            assert {str(path) for path in files} <= synced
+    assert any("checkpoint" in path for path in synced)
+    assert any("part-" in path for path in synced)
+
+
+def test_a_row_that_no_segment_made_is_on_disk_too(tmp_path: Path, synced: set[str]) -> None:
+    Store(tmp_path).append(model.LEDGER, ledger(1, 1))
+    files = [path for path in (tmp_path / "ledger").rglob("*") if path.is_file()]
+    assert {str(path) for path in files} <= synced
+
+
+def test_commits_of_long_ago_do_not_pile_up(tmp_path: Path) -> None:
+    store, idle = Store(tmp_path), Store(tmp_path)
+    store.commit(model.LEDGER, ledger(1, 1), "log", 1)
+    assert idle.committed(model.LEDGER, "log") == 1
+    log = tmp_path / "ledger" / "_delta_log"
+    for segment in range(2, 110):
+        store.commit(model.LEDGER, ledger(segment, 1), "log", segment)
+    two_hours_ago = time.time() - 7200
+    for path in log.iterdir():
+        os.utime(path, (two_hours_ago, two_hours_ago))
+    for segment in range(110, 320):
+        store.commit(model.LEDGER, ledger(segment, 1), "log", segment)
+    assert len(list(log.glob("*.json"))) < 250
+    for each in (store, idle, Store(tmp_path)):  # one that has not looked since then, too
+        assert each.committed(model.LEDGER, "log") == 319
+        assert each.scan(model.LEDGER).collect().height == 319
+
+
+def test_a_file_that_the_disk_has_no_room_for_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.commit(model.LEDGER, ledger(1, 1), "log", 1)
+
+    def half(_rows: pa.Table, where: Path, **_: object) -> None:
+        where.write_bytes(b"PAR1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", half)
+    with pytest.raises(StoreError) as error:
+        store.commit(model.LEDGER, ledger(2, 1), "log", 2)
+    assert error.value.full
+    assert len(list((tmp_path / "ledger").rglob("*.parquet"))) == 1
 
 
 def test_a_table_that_grew_a_column_takes_old_and_new_rows(tmp_path: Path) -> None:

@@ -131,15 +131,15 @@ def _span(role: str, names: list[str], given: dict[str, Any]) -> Any:  # noqa: A
         known["parent"] = int(given.pop("parent"))
     attributes = {key: given.pop(key) for key in [k for k in given if "." in k]}
     if role == "tool":
-        return testing.tool_span(*names, **known, **given)
+        return testing.tool_span(" ".join(names) or "lookup_order", **(known | given))
     known["attributes"] = attributes
     if "seconds" in given:
         known["duration_seconds"] = float(given.pop("seconds"))
     if role == "plain":
-        return testing.plain_span(*names, **known, **given)
+        return testing.plain_span(" ".join(names), **(known | given))
     if "tokens" in given:
         known["input_tokens"], known["output_tokens"] = map(int, given.pop("tokens").split("/"))
-    parts = {k: None if v == "null" else v for k, v in given.items()}
+    parts: dict[str, Any] = {k: None if v == "null" else v for k, v in given.items()}
     return testing.span(**known, **parts)
 
 

@@ -25,7 +25,7 @@ What is mended rather than refused stands in `repaired`, parts joined by `;`:
 - `end before start`: both are kept, the duration is null.
 - `parent_span_id=0…0`, `trace_id=0…0`, `span_id=0…0`: zeros, taken as none.
 - `resource`, `scope`: unreadable, no UTF-8, a value beyond 16 KiB cut short, or
-  left out where all its copies in a batch would take more than 256 MiB.
+  left out where all copies in a batch would take more than 256 MiB.
 
 Of two attributes of a span with the same key both are kept; the later one counts.
 Fields that this release's OTLP does not know are passed over.

@@ -13,6 +13,8 @@ TIME: Final = pa.timestamp("us", tz="UTC")
 _DAY_NS: Final = 86_400 * 10**9
 # OTLP is younger than this; an earlier time is a clock that was never set.
 _EARLIEST_NS: Final = 946_684_800 * 10**9
+# Attributes of a batch, an event or a link counting as four.
+MOST_PARTS: Final = 4_000_000
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
 
@@ -31,6 +33,27 @@ def id_faults(ids: Any, kind: str) -> dict[int, str]:  # noqa: ANN401 - Arrow ar
     for row in np.flatnonzero(sizes != size).tolist():
         had = f"has {sizes[row]} bytes, not {size}" if sizes[row] else "is empty"
         faults[row] = f"{kind} id {had}"
+    return faults
+
+
+def too_many(*lists: tuple[Any, int]) -> dict[int, str]:
+    """Return by row what makes it too large, the largest first, until the batch has room.
+
+    `lists`: Arrow list arrays, and what an element of each counts. An element takes two bytes to
+    send and hundreds as a row; no real span has so many.
+    """
+    sizes = np.sum(
+        [np.asarray(held.value_lengths().fill_null(0), np.int64) * count for held, count in lists],
+        axis=0,
+    )
+    left, faults = int(sizes.sum()), {}
+    if left <= MOST_PARTS:
+        return {}
+    for row in np.argsort(-sizes, kind="stable").tolist():
+        if left <= MOST_PARTS:
+            break
+        left -= int(sizes[row])
+        faults[row] = f"too large: its attributes, events and links count {sizes[row]}"
     return faults
 
 
@@ -66,8 +89,9 @@ def plausible(
     wrong = (nanos < _EARLIEST_NS) | (nanos > np.asarray(received + _DAY_NS, np.uint64))
     if not wrong.any():
         return nanos
-    for row in np.flatnonzero(wrong).tolist():
-        repairs.say(np.array([row]), f"{name}={nanos[row]}")
+    rows = np.flatnonzero(wrong)
+    for row, given in zip(rows.tolist(), nanos[rows].tolist(), strict=True):
+        repairs.notes[row].append(f"{name}={given}")
     # Mixed with signed numbers they would become floats, which round nanoseconds.
     return np.where(wrong, np.asarray(instead, np.uint64), nanos)
 

@@ -11,8 +11,15 @@ import pyarrow as pa
 from evalspan.decode import _json
 from evalspan.decode._batch import Request
 
-# Characters that one resource or scope may take in a batch, all its copies together.
+# Characters that the resources, or the scopes, of a batch may take, all copies together. A column
+# of text holds two thousand million bytes.
 _MOST_TEXT: Final = 256 << 20
+_NAMES: Final = (
+    "service.name",
+    "service.version",
+    "deployment.environment.name",
+    "deployment.environment",
+)
 
 
 @dataclass(slots=True)
@@ -125,8 +132,8 @@ def _texts(owners: Any, name: str, owner: Any, read: Any) -> tuple[list[Any], An
     """Read each distinct (bytes, schema URL) once.
 
     `owner` is the row of each item. Returns the texts, and for each item the
-    index of its own. A text that would take too much room, standing on as many
-    items as it does, is left out.
+    index of its own. What would take too much room, standing on as many items as
+    it does, is left out.
     """
     seen: dict[tuple[bytes, bytes], int] = {}
     found = owners.field(name).to_pylist()
@@ -136,12 +143,39 @@ def _texts(owners: Any, name: str, owner: Any, read: Any) -> tuple[list[Any], An
         for data, schema in zip(found, schemas, strict=True)
     ]
     of_item = np.array(index, np.int64)[owner]
-    counts = np.bincount(of_item, minlength=len(seen)).tolist()
+    counts = np.bincount(of_item, minlength=len(seen))
     texts = [read(*key) for key in seen]
-    for place, (text, known, _) in enumerate(texts):
-        if len(text) * counts[place] > _MOST_TEXT:
-            texts[place] = (_json.dump({"leftOutBytes": len(text)}), known, name)
+    for place in too_long([len(text) for text, _, _ in texts], counts):
+        text, known, _ = texts[place]
+        texts[place] = (left_out(text), known, name)
+    for place in too_long([_longest_name(known) for _, known, _ in texts], counts):
+        text, known, _ = texts[place]
+        texts[place] = (text, type(known)(), name)
     return texts, of_item
+
+
+def _longest_name(known: dict[str, str] | str) -> int:
+    """Return the length of the longest name that stands in a column of its own."""
+    if isinstance(known, str):
+        return len(known)
+    return max(len(known.get(key, "")) for key in _NAMES)
+
+
+def left_out(text: str) -> str:
+    """Return what stands instead of a text that takes too much room."""
+    return _json.dump({"leftOutBytes": len(text)})
+
+
+def too_long(lengths: Sequence[int], counts: Any) -> list[int]:  # noqa: ANN401 - numpy
+    """Return which texts to leave out, the dearest first, for all their copies to have room."""
+    room = np.array(lengths, np.int64) * counts
+    left, out = int(room.sum()), []
+    for place in np.argsort(-room, kind="stable").tolist():
+        if left <= _MOST_TEXT:
+            break
+        left -= int(room[place])
+        out.append(place)
+    return out
 
 
 def spread(texts: Sequence[str | None], index: Any) -> Any:  # noqa: ANN401 - Arrow array

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from xxhash import xxh3_64_intdigest
 
 from evalspan.decode import _attributes, _columns, _json, _lens, _walker
-from evalspan.decode._context import Items, Repairs
+from evalspan.decode._context import Items, Repairs, left_out, spread, too_long
 from evalspan.model import EVENTS
 
 _TEXT: Final = pa.string()
@@ -65,6 +65,7 @@ def of_spans(items: Items, spans: dict[str, Any], first_row: int) -> pa.Table | 
     rows = pa.array(owners)
     columns = {
         **{name: spans[name].take(rows) for name in _SHARED},
+        **_context_of(items, owners, repairs),
         "time": time,
         "time_nanos": time_nanos,
         "name": _attributes.text(batch.column("name"), "name", repairs.note),
@@ -78,20 +79,31 @@ def of_spans(items: Items, spans: dict[str, Any], first_row: int) -> pa.Table | 
     return _table(columns, len(raw)).append_column("row", pa.array(owners + first_row))
 
 
-_SHARED: Final = (
-    "trace_id",
-    "span_id",
-    "service_name",
-    "resource",
-    "scope",
-    "received_time",
-    "segment",
-)
+_SHARED: Final = ("trace_id", "span_id", "received_time", "segment")
+
+
+def _context_of(items: Items, owners: Any, repairs: Repairs) -> dict[str, Any]:  # noqa: ANN401
+    """Return the texts of resource and scope for each event; an event takes two bytes to send."""
+    names = [known.get("service.name") for _, known, _ in items.resources]
+    found = {}
+    for name, index, texts in (
+        ("service_name", items.resource, names),
+        ("resource", items.resource, [text for text, _, _ in items.resources]),
+        ("scope", items.scope, [text for text, _, _ in items.scopes]),
+    ):
+        of_event = index[owners]
+        counts = np.bincount(of_event, minlength=len(texts))
+        kept: list[str | None] = [*texts]
+        for place in too_long([len(text or "") for text in texts], counts):
+            kept[place] = None if name == "service_name" else left_out(texts[place] or "")
+            repairs.say(np.flatnonzero(of_event == place), name)
+        found[name] = spread(kept, of_event)
+    return found
 
 
 def log_faults(items: Items) -> dict[int, str]:
-    """Return what makes a log record unusable, by row: ids of a wrong length."""
-    found: dict[int, str] = {}
+    """Return what makes a log record unusable, by row: ids of a wrong length, too many parts."""
+    found = _columns.too_many((items.struct.field("attributes"), 1))
     for kind in ("span", "trace"):
         faults_of = _columns.id_faults(items.struct.field(f"{kind}_id"), kind)
         found |= {row: text for row, text in faults_of.items() if " has " in text}

@@ -16,8 +16,10 @@ _STATUS: Final = ("unset", "ok", "error")
 
 
 def faults(items: Items) -> dict[int, str]:
-    """Return what makes a span unusable, by row: its ids."""
+    """Return what makes a span unusable, by row: its ids, or too many parts."""
+    span = items.struct.field
     return {
+        **_columns.too_many((span("attributes"), 1), (span("events"), 4), (span("links"), 4)),
         **_columns.id_faults(items.struct.field("span_id"), "span"),
         **_columns.id_faults(items.struct.field("trace_id"), "trace"),
     }

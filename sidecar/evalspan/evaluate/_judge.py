@@ -157,7 +157,8 @@ def _stands(quote: str | None, texts: list[str]) -> bool:
     """Tell whether the quote is in one of the texts, white space and XML entities aside."""
     if quote is None:
         return False
-    forms = {_squeeze(quote), _squeeze(html.unescape(quote))}
+    # A quote of blanks, or of entities that are some, would stand in everything.
+    forms = {_squeeze(quote), _squeeze(html.unescape(quote))} - {""}
     return any(form in text for form in forms for text in texts)
 
 

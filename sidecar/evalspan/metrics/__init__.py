@@ -41,8 +41,8 @@ class MetricsSettings(Strict):
     budget: int = Field(
         default=50,
         ge=1,
-        description="Most values of service, prompt, prompt_version, model, and of each label of "
-        "the GenAI metrics; what overflows is __other__.",
+        description="Most values of service, prompt, prompt_version, model, of the items of your "
+        "own checks, and of each label of the GenAI metrics; what overflows is __other__.",
     )
     buckets: dict[str, tuple[float, ...]] = Field(
         default_factory=dict,

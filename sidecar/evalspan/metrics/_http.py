@@ -82,7 +82,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(page.body)
 
     def _page(self) -> Page:
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+        except ValueError:  # a host that is none, such as `//[`
+            return _text(HTTPStatus.BAD_REQUEST, "this is no path\n")
         try:
             if parts.path == "/metrics":
                 return self.metrics_page()

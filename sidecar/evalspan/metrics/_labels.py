@@ -1,8 +1,11 @@
 """Keep every label within its budget of values."""
 
 from collections.abc import Mapping
+from typing import Final
 
 OTHER = "__other__"
+# A longer value is cut: it would stand on every series that has the label.
+LONGEST: Final = 200
 
 
 class Budgets:
@@ -19,7 +22,7 @@ class Budgets:
 
     def admit(self, label: str, value: str | None, rows: int = 1) -> str:
         """Return the value to show for one that `rows` rows have."""
-        text = value or ""
+        text = (value or "")[:LONGEST]
         budget = self._budgets.get(label)
         if budget is None or not text:
             return text

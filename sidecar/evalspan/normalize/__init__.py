@@ -14,7 +14,8 @@ tables SPANS and EVENTS exactly. There are no settings; a dialect is a file in
 - Messages are JSON in the form of the GenAI conventions. System messages stay
   among `input_messages` where they came among them; `system_prompt` has their
   text in either case. JSON that an SDK cut off is read as far as it goes, and
-  `repaired` says `cut:COLUMN`.
+  `repaired` says `cut:COLUMN`. A span whose values cannot be read at all stays one of
+  no dialect, with `repaired` `unread:ERROR`.
 - `messages_from_events` reads the messages of spans whose content came as log
   records, for whoever joins them. Span events are read here.
 """
@@ -78,11 +79,42 @@ def normalize(decoded: Decoded) -> Normalized:
     for batch in decoded.spans.to_batches():
         low, high = np.searchsorted(rows, [first_row, first_row + len(batch)]).tolist()
         events = decoded.events.slice(low, high - low)
-        tables.append(_batch(pa.Table.from_batches([batch]), events, first_row))
+        tables.append(_careful(pa.Table.from_batches([batch]), events, first_row))
         first_row += len(batch)
     spans = pa.concat_tables(tables) if tables else SPANS.empty()
     events = decoded.events.select(EVENTS.schema.names).cast(EVENTS.schema)
     return Normalized(spans, pa.concat_tables([events, decoded.logs]))
+
+
+def _careful(spans: pa.Table, events: pa.Table, first_row: int) -> pa.Table:
+    """Normalize a batch; a span that breaks it stays as it came and costs no other one."""
+    try:
+        return _batch(spans, events, first_row)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it stands in the row; raised, the segment came again
+        if len(spans) == 1:
+            return _unread(spans, error)
+    middle = len(spans) // 2
+    cut = int(np.searchsorted(np.asarray(events.column("row")), first_row + middle))
+    halves = (
+        _careful(spans.slice(0, middle), events.slice(0, cut), first_row),
+        _careful(spans.slice(middle), events.slice(cut), first_row + middle),
+    )
+    return pa.concat_tables(halves)
+
+
+def _unread(spans: pa.Table, error: Exception) -> pa.Table:
+    """Return a span with its attributes only, like one that no dialect claims."""
+    attributes = Attributes.of(spans.column("attributes").combine_chunks())
+    note = f"unread:{type(error).__name__}"
+    given = spans.column("repaired").to_pylist()[0]
+    done = {
+        "role": pa.array(["other"]),
+        "attributes": attributes.without(np.empty(0, np.int64)),
+        "repaired": pa.array([f"{given};{note}" if given else note]),
+    }
+    return _table(spans, done)
 
 
 def _batch(spans: pa.Table, events: pa.Table, first_row: int) -> pa.Table:

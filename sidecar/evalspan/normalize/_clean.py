@@ -1,7 +1,6 @@
 """Words of vendors as words of the contract."""
 
 import math
-from functools import lru_cache
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -85,34 +84,34 @@ _OPERATIONS: Final = {
 }
 
 
-@lru_cache(maxsize=4096)
+@_values.remembered(4096)
 def operation(word: str) -> str:
     """Return the conventions' word for an operation, else the vendor's as it came."""
     return _OPERATIONS.get(word.lower(), word)
 
 
-@lru_cache(maxsize=4096)
+@_values.remembered(4096)
 def provider(name: str) -> str | None:
     """Return the conventions' word for a provider; None for the name of a framework."""
     lower = name.strip().lower()
     return None if lower in _FRAMEWORKS else _PROVIDERS.get(lower, lower) or None
 
 
-@lru_cache(maxsize=4096)
+@_values.remembered(4096)
 def provider_of_model(model: str | None) -> str | None:
     """Guess the provider from the name of a model; None if it does not tell."""
     name = (model or "").lower().rpartition("/")[2]
     return next((word for prefix, word in _MODEL_PROVIDERS if name.startswith(prefix)), None)
 
 
-@lru_cache(maxsize=4096)
+@_values.remembered(4096)
 def finish_reason(word: str) -> str:
     """Return the contract's word for a finish reason, else the vendor's in lower case."""
     lower = word.removeprefix("FinishReason.").lower()
     return _REASONS.get(lower, lower)
 
 
-@lru_cache(maxsize=4096)
+@_values.remembered(4096)
 def finish_reasons(value: str | bytes) -> tuple[tuple[str, ...], bool] | None:
     """Read finish reasons from a text (a word, or a JSON list) or the bytes of an AnyValue.
 
@@ -152,7 +151,7 @@ def real(value: Any) -> float | None:  # noqa: ANN401 - any attribute value
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # JSON has integers that no float holds
         return None
     return number if math.isfinite(number) else None
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 from pydantic_core import from_json
 
 from evalspan.model import ROLES, SPANS
-from evalspan.normalize import _messages
+from evalspan.normalize import _messages, _values
 from evalspan.normalize._clean import finish_reason
 from evalspan.normalize._promote import Column
 
@@ -31,14 +30,14 @@ class Content:
     cut: list[str] = field(default_factory=list)
 
 
-@lru_cache(maxsize=1024)
+@_values.remembered(1024)
 def prompt_hash(system_prompt: str) -> str:
     """Return the first 12 hex digits of the SHA-256 of a system prompt."""
     data = system_prompt.encode("utf-8", "surrogatepass")
     return hashlib.sha256(data).hexdigest()[:_HASH_DIGITS]
 
 
-@lru_cache(maxsize=1024)
+@_values.remembered(1024)
 def system(raw: str) -> tuple[str | None, bool]:
     """Return the system prompt in what the attribute holds, and whether it was whole."""
     value, whole = _messages.parse(raw) if raw[:1] in {"[", "{", '"'} else (raw, True)

@@ -10,6 +10,8 @@ from evalspan.normalize._attributes import STRING, Attributes
 from evalspan.normalize._dialect import Dialect, base, known
 
 NONE: Final = -1
+# Longer than what any dialect asks for; claims are remembered by key.
+_LONGEST_KEY: Final = 256
 _OTHER: Final = ROLES.index("other")
 
 
@@ -42,7 +44,7 @@ def detect(attributes: Attributes, scopes: Any) -> Any:  # noqa: ANN401 - Arrow 
     by_scope = np.array([_claims_of_scope(s) for s in coded.dictionary.to_pylist()] + [0])
     claims = by_scope[np.asarray(coded.indices.fill_null(len(by_scope) - 1))]
     if len(attributes.key):
-        by_key = np.array([_claims_of_key(name) for name in attributes.names])
+        by_key = np.array([_claims_of_key(name[:_LONGEST_KEY]) for name in attributes.names])
         claims |= _any_of(by_key[attributes.key], attributes.offsets)
     lowest = claims & -claims
     place = np.full(count, NONE, np.int64)

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 Tree = dict[str, Any]
+_MOST_PARTS: Final = 32
+_LONGEST_REMEMBERED: Final = 256
 
 
 def tree(span: Mapping[str, Any]) -> Tree:
@@ -20,9 +22,14 @@ def tree(span: Mapping[str, Any]) -> Tree:
     return root
 
 
-@lru_cache(maxsize=65536)
 def _path(key: str) -> list[str]:
-    return key.split(".")
+    """Return the parts of a key; what is deeper than any dialect goes stays one part."""
+    return _short_path(key) if len(key) <= _LONGEST_REMEMBERED else key.split(".", _MOST_PARTS)
+
+
+@lru_cache(maxsize=65536)
+def _short_path(key: str) -> list[str]:
+    return key.split(".", _MOST_PARTS)
 
 
 def inner(branch: Mapping[str, Any], *path: str) -> Tree:

@@ -4,6 +4,7 @@ Vendors send them in that form, in OpenAI's (`content`, `tool_calls`), or as
 Anthropic's blocks; whatever comes is turned into the first.
 """
 
+import base64
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,22 +16,40 @@ _SYSTEM: Final = ("system", "developer")
 _NO_ANSWER: Final = ("tool", "user", *_SYSTEM)
 # Python refuses to write numbers of more than 4,300 digits.
 _MOST_BITS: Final = 1024
+# As deep as the reader of JSON goes.
+_MOST_DEPTH: Final = 200
 Message = dict[str, Any]
 
 
 def dump(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """Write compact JSON; numbers that JSON does not know, or nobody can write, become null."""
+    """Write compact JSON, bytes as base64.
+
+    Numbers that JSON does not know, or nobody can write, become null, and so does what is
+    nested too deep.
+    """
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
+        return _compact(value)
+    except (ValueError, RecursionError):
+        return _compact(_finite(value))
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _compact(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    return json.dumps(
+        value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_base64
+    )
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _finite(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
+    if depth > _MOST_DEPTH:
+        return None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _finite(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_finite(item, depth + 1) for item in value]
     if isinstance(value, int):
         return value if value.bit_length() < _MOST_BITS else None
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from pydantic_core import from_json
 
-from evalspan.normalize import _clean, _messages
+from evalspan.normalize import _clean, _messages, _values
 from evalspan.normalize._indexed import Tree, inner, items, tree
 
 _ID_FIRST: Final = re.compile(r'\{\s*"id"\s*:\s*"([^"\\]{1,256})"')
@@ -36,7 +35,7 @@ def _tools(root: Tree) -> str | None:
     return f"[{','.join(whole)}]" if whole else None
 
 
-@lru_cache(maxsize=1024)
+@_values.remembered(1024)
 def _is_json(text: str) -> bool:
     try:
         from_json(text)

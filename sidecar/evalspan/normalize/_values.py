@@ -1,12 +1,36 @@
 """AnyValue, arrays and maps among them, as plain Python values."""
 
 import base64
-from typing import Any, Final
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 _MAX_DEPTH: Final = 60
+Text = TypeVar("Text", str, str | None, str | bytes)
+Result = TypeVar("Result")
+_LONGEST_REMEMBERED: Final = 16 * 1024
+
+
+def remembered(most: int) -> Callable[[Callable[[Text], Result]], Callable[[Text], Result]]:
+    """Remember the answers of a function of a text, but none of a long one.
+
+    Senders choose the texts, and as many of the longest kind would fill the memory.
+    """
+
+    def decorate(function: Callable[[Text], Result]) -> Callable[[Text], Result]:
+        known = lru_cache(maxsize=most)(function)
+
+        @wraps(function)
+        def call(text: Text) -> Result:
+            short = text is None or len(text) <= _LONGEST_REMEMBERED
+            return known(text) if short else function(text)
+
+        return call
+
+    return decorate
 
 
 def plain(data: bytes) -> Any:  # noqa: ANN401 - any JSON value

@@ -73,11 +73,18 @@ def settler_of(settings: Settings, earlier: pa.Table | None) -> settle.Settler:
 
 
 def metrics_of(settings: Settings) -> metrics.Metrics:
-    """Return the metrics with the budget of each dimension."""
-    budgets = dict.fromkeys((*BUILT_IN, *metrics.CALL, "error_type"), settings.metrics.budget)
-    budgets |= {name: d.budget for name, d in settings.dimensions.items()}
+    """Return the metrics with the budget of each label that data fill."""
+    labels = (*BUILT_IN, *metrics.CALL, "error_type")
+    limits = dict.fromkeys(labels, settings.metrics.budget)
+    limits |= {name: d.budget for name, d in settings.dimensions.items()}
+    # The questions of the config have their places; the items of users' own checks are any text.
+    questions = {q for checklist in settings.checklists.values() for q in checklist.questions}
+    limits["item"] = settings.metrics.budget + len(questions)
+    budgets = metrics.Budgets(limits)
+    for question in questions:
+        budgets.admit("item", question)
     buckets = {**_buckets(settings), **settings.metrics.buckets}
-    return metrics.Metrics(tuple(settings.dimensions), metrics.Budgets(budgets), buckets)
+    return metrics.Metrics(tuple(settings.dimensions), budgets, buckets)
 
 
 def _buckets(settings: Settings) -> dict[str, tuple[float, ...]]:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +34,14 @@ def gauges(
 
 
 def _lag(write: WriteSide) -> Iterator[Gauge]:
-    waiting = write.waiting()
-    age = time.time() - wal.close_time(waiting[0]) / 1e9 if waiting else 0.0
+    waiting = deque(write.waiting())
+    age = 0.0
+    while waiting:
+        try:
+            age = time.time() - wal.close_time(waiting[0]) / 1e9
+            break
+        except FileNotFoundError:  # stored and removed since it was listed
+            waiting.popleft()
     yield Gauge("evalspan_pending_segments", len(waiting))
     yield Gauge("evalspan_pipeline_lag_seconds", max(0.0, age))
 

@@ -125,10 +125,11 @@ class Judging:
         )
         late = pl.col("segment") > pl.col("earlier").fill_null(0)
         doubled = pl.col("span_id").is_in(pl.col("duplicates"))
+        chosen = (pl.len().over("trace_id", "span_id") == 1) | pl.col("counts")
         return (
             frame.join(facts, on="trace_id")
             .filter(late)
-            .with_columns(counts=~doubled)
+            .with_columns(counts=~doubled & chosen)
             .drop("earlier", "duplicates")
         )
 

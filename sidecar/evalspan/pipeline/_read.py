@@ -69,6 +69,7 @@ class ReadSide:
         """Compare every stream; append the states that changed to REGRESSIONS."""
         found = [self._states(check, item, now) for check, item in self.checks(now)]
         current = pl.concat([self._empty(REGRESSIONS), *found], how="diagonal")
+        current = pl.concat([current, self._gone(current, now)], how="diagonal")
         known = self.view.regressions().select("id", pl.col("state").alias("known")).collect()
         joined = current.join(known, on="id", how="left")
         changed = joined.filter(
@@ -78,6 +79,16 @@ class ReadSide:
         if write and not changed.is_empty():
             self._append(REGRESSIONS, changed)
         return Changes(current, changed)
+
+    def _gone(self, current: pl.DataFrame, now: datetime) -> pl.DataFrame:
+        """Return as resolved what was open and is older than all that is looked at now."""
+        known = self.view.regressions().filter(pl.col("state") == "open").collect()
+        return known.join(current, on="id", how="anti").select(
+            pl.exclude("day", "state", "detected_time", "reason"),
+            state=pl.lit("resolved"),
+            detected_time=pl.lit(now).cast(pl.Datetime("us", "UTC")),
+            reason=pl.lit("Nothing of it is left in the history that is looked at."),
+        )
 
     def _states(self, check: str, item: str, now: datetime) -> pl.DataFrame:
         name = f"{check}/{item}" if item else check

@@ -242,7 +242,11 @@ def _settled(
             "new": np.bincount(trace[:new], minlength=len(first)),
         }
     )
-    doubles = done.select("trace_id", "span_id").filter(~done["counts"]).group_by("trace_id").all()
+    ids = ["trace_id", "span_id"]
+    for_others = done.filter(~done["counts"]).select(ids).unique(maintain_order=True)
+    # of two rows with the same ids one counts: their id is none that others stand for
+    doubles = for_others.join(done.filter("counts"), on=ids, how="anti", maintain_order="left")
+    doubles = doubles.group_by("trace_id", maintain_order=True).all()
     rows = pl.DataFrame(
         {
             "trace_id": [t.trace_id for t in ripe],

@@ -10,6 +10,8 @@ import polars as pl
 from evalspan.config import Dimension
 from evalspan.settle._lineage import NOWHERE, Lineage, codes, nearest
 
+# A dimension stands on every score and series, so a longer value is cut to so many characters.
+LONGEST: Final = 200
 # Columns of SPANS that a span takes from above where it has none of its own.
 INHERITED: Final = ("prompt_name", "prompt_version", "conversation_id", "user_id")
 
@@ -20,9 +22,10 @@ def inherit(
     """Fill INHERITED and add one String column per dimension.
 
     A dimension: the span's own value, else the nearest ancestor's, else the
-    root's, else the resource's. An inherited column: the span's own value, else
-    the nearest ancestor's, else the one that all spans of the trace share. A
-    prompt version is taken only from a span that speaks of the same prompt.
+    root's, else the resource's, at most LONGEST characters of it. An inherited
+    column: the span's own value, else the nearest ancestor's, else the one that
+    all spans of the trace share. A prompt version is taken only from a span that
+    speaks of the same prompt.
     """
     own = {name: _from_above(spans[name], tree) for name in INHERITED if _some_null(spans[name])}
     if "prompt_version" in own:
@@ -39,7 +42,7 @@ def inherit(
         values = _from_root(values, tree)
         if dimension.attribute is not None and _some_null(values):
             values = _or(values, _of_resource(spans, dimension.attribute))
-        resources[name] = values
+        resources[name] = values.str.head(LONGEST)
     return spans.with_columns(
         *(values.alias(name) for name, values in filled.items()),
         *(values.alias(name) for name, values in resources.items()),

@@ -4,12 +4,15 @@ Two spans report the same call
 1. if they carry the same response id and overlap in time, in whatever traces of
    the batch (some instrumentors put the second report into a trace of its own), or
 2. if one is the nearest LLM ancestor of the other, they overlap in time, name
-   the same model and the same tokens.
+   the same model and the same tokens, or
+3. if they have the same ids: not a repeat, which has the same content too, but what a
+   broken sender makes, of LLM spans and others.
 
 Of a group one span counts: one that was counted in an earlier attempt; else the
 one with the most content (answer, question, system prompt, tokens); else the
 instrumentor's rather than the one that a vendor's SDK makes by itself; else the
-outer one, which started first and ended last; else the smaller span id.
+outer one, which started first and ended last; else the smaller span id; else the
+one that came first.
 """
 
 from typing import Final
@@ -26,14 +29,16 @@ _CONTENT: Final = ("output_messages", "input_messages", "system_prompt", "output
 
 
 def counts(spans: pl.DataFrame, tree: Lineage) -> NDArray[np.bool_]:
-    """Return False for each LLM span that another one of the batch stands for.
+    """Return False for each span that another one of the batch stands for.
 
     Reads SPANS and, if it is there, the Boolean column `counted` of spans of an
     earlier attempt (null for new ones); what was decided then stays so.
     """
     answer = np.ones(spans.height, dtype=bool)
     calls = np.flatnonzero((spans["role"] == "llm").fill_null(value=False).to_numpy())
-    pairs = np.concatenate([_same_response(spans, calls), _nested(spans, tree, calls)])
+    pairs = np.concatenate(
+        [_same_response(spans, calls), _nested(spans, tree, calls), _same_ids(spans, tree)]
+    )
     if len(pairs):
         members = _groups(spans.height, pairs)
         rows = np.flatnonzero(members != NOWHERE)
@@ -58,6 +63,15 @@ def _same_response(spans: pl.DataFrame, calls: Rows) -> Rows:
     same = group[1:] == group[:-1]
     pairs = same & (start[1:] <= _latest(group, end[order])[:-1])
     return np.stack([rows[1:][pairs], rows[:-1][pairs]], axis=1)
+
+
+def _same_ids(spans: pl.DataFrame, tree: Lineage) -> Rows:
+    """Return pairs of rows with one trace id and span id."""
+    (span,) = codes(spans["span_id"])
+    key = tree.trace * (int(span.max(initial=0)) + 1) + span
+    order = np.argsort(key, kind="stable")
+    same = key[order][1:] == key[order][:-1]
+    return np.stack([order[1:][same], order[:-1][same]], axis=1)
 
 
 def _times(spans: pl.DataFrame, rows: Rows) -> tuple[Rows, Rows]:
@@ -150,8 +164,8 @@ def _winners(spans: pl.DataFrame, rows: Rows, group: Rows) -> Rows:
             "span_id",
         )
         .sort(
-            ["counted", "content", "native", "start_time", "end_time", "span_id"],
-            descending=[True, True, False, False, True, False],
+            ["counted", "content", "native", "start_time", "end_time", "span_id", "row"],
+            descending=[True, True, False, False, True, False, False],
         )
     )
     return ranked.unique("group", keep="first", maintain_order=True)["row"].to_numpy()

@@ -1,8 +1,13 @@
 """Delta tables in a folder: append once per segment, read lazily."""
 
 import errno
-from collections.abc import Iterable
+import json
+import math
+from collections.abc import Iterable, Iterator
+from itertools import count, takewhile
 from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -11,6 +16,10 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from evalspan.model import Table
 from evalspan.store._files import DAY, Writer, sync, with_day
+
+# How long Delta keeps the files of old commits. Every commit lists the folder they are in: with
+# those of a day it takes twenty times as long.
+_LOG_KEPT: Final = "interval 1 hours"
 
 
 class StoreError(RuntimeError):
@@ -37,7 +46,7 @@ class Store:
         self.folder = folder
         self._writer = Writer(compression_level)
         self._compact_every = compact_every
-        self._keep_removed_hours = keep_removed_hours
+        self._keep_removed_hours = math.ceil(keep_removed_hours)
         self._tables: dict[str, DeltaTable] = {}
 
     def path(self, table: Table) -> Path:
@@ -72,6 +81,9 @@ class Store:
 
     def append(self, table: Table, rows: pa.Table) -> None:
         """Append rows that no segment made, such as findings."""
+        handle = self._open(table)
+        if handle is not None:
+            handle.update_incremental()
         self._write(table, rows.cast(table.schema), None)
 
     def scan(self, table: Table) -> pl.LazyFrame:
@@ -113,6 +125,7 @@ class Store:
         """Write the files, then the commit that makes them visible; both are on disk after it."""
         try:
             handle = self._open(table) or self._create(table)
+            before = handle.version()
             added = self._writer.write(self.path(table), table, rows)
             handle.create_write_transaction(
                 added,
@@ -121,8 +134,7 @@ class Store:
                 partition_by=[DAY],
                 commit_properties=properties,
             )
-            log = self.path(table) / "_delta_log"
-            sync(log / f"{handle.version():020d}.json", log)
+            self._sync(table, before)
         except (DeltaError, OSError) as error:
             self._tables.pop(table.name, None)
             full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
@@ -137,9 +149,32 @@ class Store:
             mode="ignore",
             partition_by=[DAY],
             description=table.description,
+            configuration={
+                "delta.logRetentionDuration": _LOG_KEPT,
+                # Longer than the files themselves, or nobody would know what to delete.
+                "delta.deletedFileRetentionDuration": (
+                    f"interval {2 * self._keep_removed_hours + 1} hours"
+                ),
+            },
         )
+        self._sync(table, -1)
         self._tables[table.name] = handle
         return handle
+
+    def _commits(self, table: Table, after: int) -> Iterator[Path]:
+        """Yield the commits after `after`; a handle does not know of the one it has just made."""
+        log = self.path(table) / "_delta_log"
+        paths = (log / f"{version:020d}.json" for version in count(after + 1))
+        return takewhile(Path.exists, paths)
+
+    def _sync(self, table: Table, after: int) -> None:
+        """Wait until the commits after `after` are on disk, checkpoints that came of them too."""
+        for commit in self._commits(table, after):
+            sync(commit, commit.parent)
+            checkpoint = commit.with_suffix(".checkpoint.parquet")
+            if checkpoint.exists():
+                sync(checkpoint, commit.parent)
+                sync(commit.with_name("_last_checkpoint"), commit.parent)
 
     def _compact(self, table: Table) -> None:
         handle = self._open(table)
@@ -147,9 +182,21 @@ class Store:
             return
         if handle.version() % self._compact_every != self._compact_every - 1:
             return
+        before = handle.version()
         handle.optimize.compact()
+        self._sync_files(table, before)
         handle.vacuum(
-            retention_hours=int(self._keep_removed_hours),
+            retention_hours=self._keep_removed_hours,
             enforce_retention_duration=False,
             dry_run=False,
         )
+        self._sync(table, before)
+
+    def _sync_files(self, table: Table, after: int) -> None:
+        """Wait until the files that commits after `after` name are on disk."""
+        for commit in self._commits(table, after):
+            for line in commit.read_text(encoding="utf-8").splitlines():
+                added = json.loads(line).get("add")
+                if added:
+                    path = self.path(table) / unquote(added["path"])
+                    sync(path, path.parent)

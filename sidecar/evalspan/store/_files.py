@@ -41,15 +41,19 @@ class Writer:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         measured = [n for n in (table.time, *_MEASURED) if n in rows.schema.names]
-        pq.write_table(
-            rows,
-            path,
-            compression="zstd",
-            compression_level=self._level,
-            write_statistics=measured,
-            store_schema=False,
-        )
-        sync(path, path.parent)
+        try:
+            pq.write_table(
+                rows,
+                path,
+                compression="zstd",
+                compression_level=self._level,
+                write_statistics=measured,
+                store_schema=False,
+            )
+            sync(path, path.parent)
+        except OSError:
+            path.unlink(missing_ok=True)  # half a file would fill a full disk further at each try
+            raise
         return AddAction(
             path=name,
             size=path.stat().st_size,

@@ -5,11 +5,25 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-# The whole answer is one fenced block; the language after the fence is optional.
-_FENCE: Final = re.compile(r"\s*```[\w-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```\s*", re.DOTALL)
+_MARK: Final = "```"
+# What may stand behind the opening mark: the language, or nothing.
+_LANGUAGE: Final = re.compile(r"[\w-]*[ \t]*\r?")
 
 
 def read(text: str, *, allow_fence: bool) -> Any:  # noqa: ANN401 - any JSON value
     """Return the value; raises ValueError that says where the text stops being JSON."""
-    fenced = _FENCE.fullmatch(text) if allow_fence and "```" in text else None
-    return from_json(fenced[1] if fenced else text, allow_inf_nan=False)
+    inside = _inside_fence(text) if allow_fence and _MARK in text else None
+    return from_json(text if inside is None else inside, allow_inf_nan=False)
+
+
+def _inside_fence(text: str) -> str | None:
+    """Return what stands in the one fenced block that is the whole answer; None if it is not.
+
+    No pattern over the whole: an answer of many blanks must not take time by their square.
+    """
+    whole = text.strip()
+    opening, newline, body = whole.partition("\n")
+    language = opening.removeprefix(_MARK)
+    if not (newline and opening.startswith(_MARK) and _LANGUAGE.fullmatch(language)):
+        return None
+    return body.removesuffix(_MARK).rstrip() if body.endswith(_MARK) else None

@@ -1,0 +1,39 @@
+"""Whether a span is a repeat does not depend on a restart between the two."""
+
+from pathlib import Path
+
+import pytest
+from replay_world import Killed, Lives, Requests, write_log
+
+from evalspan.pipeline._ledger import ledger
+from evalspan.store import Store
+from evalspan.testing import plain_span, request
+
+WINDOW_SECONDS = 20
+# The repeat of the first span comes long after the window, among steady traffic.
+REPEAT_AT = 45
+
+
+def _span(trace: int) -> Requests:
+    return (("traces", request(plain_span("answer", number=trace * 100, trace=trace))),)
+
+
+STORY = (_span(1), *(_span(second) for second in range(2, REPEAT_AT)), _span(1), _span(99))
+
+
+@pytest.mark.parametrize("place", ["before ledger", "after ledger"])
+def test_a_restart_does_not_change_what_is_a_repeat(place: str, tmp_path: Path) -> None:
+    write_log(tmp_path / "log", STORY)
+    undisturbed = Lives.of(tmp_path / "log", tmp_path / "undisturbed", WINDOW_SECONDS)
+    undisturbed.run()
+    killed = Lives.of(tmp_path / "log", tmp_path / "killed", WINDOW_SECONDS)
+
+    def once(at: str) -> None:
+        if at == f"{place} of {REPEAT_AT}" and not killed.ended:
+            raise Killed
+
+    killed.run(once)
+    assert killed.ended == 1
+    assert killed.rows() == undisturbed.rows()
+    book = ledger(tmp_path / "killed" / "wal", Store(tmp_path / "killed" / "tables"))
+    assert book.balanced

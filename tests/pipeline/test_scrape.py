@@ -1,0 +1,65 @@
+"""What a scrape shows while the pipeline works, and what checks cannot make of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from prometheus_client.core import Metric
+from replay_world import settings_of, write_log
+
+from evalspan import model, wal
+from evalspan.pipeline import evaluator_of, metrics_of, store_of, write_side_of
+from evalspan.pipeline._gauges import gauges
+from evalspan.pipeline._settings import Settings
+
+
+def test_a_segment_that_is_removed_during_a_scrape_does_not_fail_it(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    write_log(settings.log_folder, [(), ()])
+    evaluator = evaluator_of(settings)
+    write = write_side_of(settings, store_of(settings), evaluator)
+    listed = write.waiting()
+    gone = replace(listed[0], path=tmp_path / "removed.wal")
+
+    class Behind:
+        pending_spans = 0
+
+        def waiting(self) -> list[wal.Segment]:
+            return [gone, *listed[1:]]
+
+    found = {g.name: g.value for g in gauges(settings, Behind(), evaluator)}  # type: ignore[arg-type]
+    assert found["evalspan_pending_segments"] == len(listed) - 1
+    assert found["evalspan_pipeline_lag_seconds"] > 0
+    evaluator.close()
+
+
+def _items(settings: Settings, *items: str) -> set[str]:
+    """Return the items that the metrics show after verdicts on these."""
+    shown = metrics_of(settings)
+    names = [*model.SCORES.schema.names, *settings.dimensions]
+    empty = pl.DataFrame(model.SCORES.empty()).select(names)
+    rows = pl.DataFrame(
+        {"check": ["own"] * len(items), "item": items, "trace_id": ["t"] * len(items)}
+    )
+    shown.count_scores(pl.concat([empty, rows], how="diagonal"))
+    verdicts: Metric = next(m for m in shown.collect() if m.name == "evalspan_verdicts")
+    return {sample.labels["item"] for sample in verdicts.samples}
+
+
+@pytest.mark.parametrize("count", [10, 1000])
+def test_items_of_a_check_that_are_any_text_stay_within_the_budget(count: int) -> None:
+    settings = Settings.model_validate({"metrics": {"budget": 20}})
+    found = _items(settings, *(f"path/{number}" for number in range(count)))
+    assert len(found) == (10 if count == 10 else 21)
+    assert ("__other__" in found) == (count > 20)
+
+
+def test_the_questions_of_the_config_are_shown_whatever_else_comes_first() -> None:
+    questions = {f"question_{number}": "Is it so?" for number in range(30)}
+    settings = Settings.model_validate(
+        {"metrics": {"budget": 5}, "checklists": {"manners": {"questions": questions}}}
+    )
+    found = _items(settings, *(f"path/{number}" for number in range(100)), *questions)
+    assert set(questions) < found
+    assert len(found) == 36
