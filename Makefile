@@ -11,7 +11,7 @@ DATA ?= data
 INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement
 GO := $(shell command -v go 2>/dev/null)
 
-.PHONY: help setup demo demo-stack test check stack golden proto bench torture run wheel clean
+.PHONY: help setup demo demo-stack test check stack golden docs proto bench torture run wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ stack: $(VENV)/test.done ## Install and build the real servers for the tests: Co
 
 golden: $(VENV)/test.done ## Write the golden rows anew from the captures; read the diff
 	$(PY) tests/golden/rewrite.py
+
+docs: $(VENV)/test.done ## Write the reference pages anew from the code
+	$(PY) docs/generate.py
 
 proto: $(VENV)/test.done ## Generate the code of the gRPC contract for Python and Go
 	bash proto/generate.sh

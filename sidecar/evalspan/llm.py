@@ -62,7 +62,7 @@ class LLMSettings(Strict):
     )
     model: str = Field(
         default="claude-haiku-4-5",
-        description="Model that is asked where a checklist or mutator names none.",
+        description="Model that a judge asks where its checklist names none.",
     )
     timeout_seconds: float = Field(default=60, gt=0, description="Limit of one call, seconds.")
     max_retries: int = Field(default=3, ge=0, description="Tries after a failed call.")

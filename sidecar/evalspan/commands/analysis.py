@@ -20,7 +20,9 @@ from evalspan.commands._options import (
 
 IdArgument = Annotated[
     str | None,
-    typer.Argument(help="Id of a regression, or its start; without it the newest open one."),
+    typer.Argument(
+        help="Id of a regression, or its start; without it the open one with the most evidence.",
+    ),
 ]
 
 

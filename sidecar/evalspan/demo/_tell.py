@@ -61,7 +61,7 @@ class Teller:
     def regression(self, row: Row) -> None:
         """Say what was detected."""
         self._head("2. The alarm", "raised by the evidence, not by a threshold")
-        self._say(row["reason"])
+        self._say(f"When it was raised: {row['reason']}")
 
     def causes(self, findings: Sequence[Row]) -> None:
         """Show the causes with example traces."""
@@ -110,7 +110,10 @@ class Teller:
         done = sum(line.done for line in book.checks)
         skipped = sum(line.skipped for line in book.checks)
         errors = sum(line.error for line in book.checks)
-        self._say(f"evaluations: {expected} = {done} done + {skipped} skipped + {errors} errors")
+        self._say(
+            f"evaluations: {expected} = {done} done + {skipped} skipped (the check is not about "
+            f"this span, or another span reports the same call) + {errors} errors",
+        )
 
     def where(self, settings: Any, folder: Path, seconds: float) -> None:  # noqa: ANN401 - Settings
         """Say where to look further."""

@@ -12,12 +12,13 @@ class DetectSettings(Strict):
 
     dimensions: tuple[str, ...] = Field(
         default=(),
-        description="Columns whose values, one and two at a time, are the slices.",
+        description="Columns whose values, one and two at a time, are the slices; empty: every "
+        "dimension.",
     )
     version_dimensions: tuple[str, ...] = Field(
         default=(),
         description="Columns such as prompt_version, model or release: a new value is compared "
-        "with the value it replaces.",
+        "with the value it replaces; empty: prompt_version and model.",
     )
     strata: tuple[str, ...] | None = Field(
         default=None,

@@ -42,7 +42,7 @@ class Annotator:
         settler.push(rows.spans, rows.events, now_ns // 1000, 0)
         settled: pl.DataFrame = settler.flush(now_ns // 1000, 0).spans
         response = AnnotateResponse()
-        if True:
+        with self._one_at_a_time:
             verdicts = self._evaluator.inline(settled)
         for verdict in verdicts:
             _add(response, verdict)

@@ -14,7 +14,9 @@ KINDS: Final = {
     "renderer": "evalspan.report.renderers",
 }
 # Keywords that the sidecar fills in; no settings of the user.
-HANDED_IN: Final = {"prices", "folder", "ask", "settings"}
+HANDED_IN: Final = {
+    "prices", "folder", "ask", "settings", "search", "finding", "count", "case",
+}  # fmt: skip
 
 
 def plugins() -> dict[str, list[dict[str, Any]]]:
