@@ -1,6 +1,6 @@
 """What a scrape shows: counts, buckets, exemplars, and labels within their budget."""
 
-import http.client
+import socket
 import urllib.request
 from datetime import UTC, datetime
 
@@ -165,10 +165,10 @@ def test_a_page_that_fails_is_an_answer_and_the_server_goes_on() -> None:
 def test_a_target_that_is_no_address_is_an_answer() -> None:
     server = serve("127.0.0.1:0", Metrics([], Budgets({})), {})
     try:
-        asked = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-        asked.putrequest("GET", "http://[")
-        asked.endheaders()
-        assert asked.getresponse().status == 400
+        address = ("127.0.0.1", server.server_port)
+        with socket.create_connection(address, timeout=10) as asked:
+            asked.sendall(b"GET http://[ HTTP/1.0\r\n\r\n")
+            assert b" 400 " in asked.makefile("rb").readline()
     finally:
         server.shutdown()
 

@@ -25,6 +25,7 @@ from evalspan.optimize import (
     SearchCases,
     optimize,
 )
+from evalspan.optimize._propose import _runs
 from evalspan.plugin import PluginError
 
 FOLDER = Path(__file__).parent
@@ -206,6 +207,18 @@ async def test_copied_cases_and_empty_proposals_are_not_replayed() -> None:
         "not replayed: it copies 12 or more words of a case, which may be personal data",
         "not replayed: it is the current prompt",
     ]
+
+
+@pytest.mark.parametrize(
+    ("case", "prompt"),
+    [
+        ("a b c d e f g h i j k l", "A, b; c. D e f (g) h - i j\nk: l!"),
+        ("请立即给这位客户打九折并且不要告诉别人", "规则。请立即给这位客户打九折并且不要告诉别人"),
+    ],
+    ids=["other signs", "no blanks"],
+)
+def test_a_copy_in_other_signs_or_without_blanks_is_a_copy(case: str, prompt: str) -> None:
+    assert _runs(case) & _runs(prompt)
 
 
 async def test_the_calls_of_a_search_are_bounded() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from replay_world import Killed, Lives, Requests, write_log
+from replay_world import QUIET, Killed, Lives, Requests, write_log
 
 from evalspan.pipeline._ledger import ledger
 from evalspan.store import Store
@@ -23,7 +23,7 @@ STORY = (_span(1), *(_span(second) for second in range(2, REPEAT_AT)), _span(1),
 
 @pytest.mark.parametrize("place", ["before ledger", "after ledger"])
 def test_a_restart_does_not_change_what_is_a_repeat(place: str, tmp_path: Path) -> None:
-    write_log(tmp_path / "log", STORY)
+    write_log(tmp_path / "log", [*STORY, *QUIET])
     undisturbed = Lives.of(tmp_path / "log", tmp_path / "undisturbed", WINDOW_SECONDS)
     undisturbed.run()
     killed = Lives.of(tmp_path / "log", tmp_path / "killed", WINDOW_SECONDS)

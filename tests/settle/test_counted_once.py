@@ -2,8 +2,13 @@
 
 from types import SimpleNamespace
 
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from evalspan import model
 from evalspan.settle import Settlement, Settler, SettleSettings
+from evalspan.settle._duplicates import _groups
 
 NATIVE = "com.anthropic.sdk.python"
 CALL = {"role": "llm", "request_model": "m", "input_tokens": 10, "output_tokens": 5}
@@ -111,3 +116,21 @@ def test_a_late_copy_of_two_calls_takes_neither_away(make: SimpleNamespace) -> N
     late = s.flush(make.us(2), 2)
     assert late.spans["counts"].to_list() == [False]
     assert late.context["counts"].to_list() == [True, True]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=40))
+def test_groups_are_what_joining_pair_by_pair_makes(pairs: list[tuple[int, int]]) -> None:
+    slow = {row: {row} for pair in pairs for row in pair}
+    for one, other in pairs:
+        joined = slow[one] | slow[other]
+        slow.update(dict.fromkeys(joined, joined))
+    found = _groups(31, np.array(pairs, dtype=np.int64).reshape(-1, 2))
+    assert found.tolist() == [min(slow.get(row, {-1})) for row in range(31)]
+
+
+def test_a_long_chain_of_reports_is_one_group() -> None:
+    """One round for each member would take an hour."""
+    rows = np.random.default_rng(1).permutation(200_000)
+    chain = np.stack([rows[1:], rows[:-1]], axis=1)
+    assert not _groups(200_000, chain).any()

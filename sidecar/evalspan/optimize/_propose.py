@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,9 @@ _HANDED = ("search", "ask", "finding", "count")
 _ROOM_TO_GROW = 4000
 _COPIED_WORDS = 12
 _ERROR_LIMIT = 500
+# Thai, Lao, Burmese, Khmer, Japanese and Chinese put no blanks between words.
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ def _copies(text: str, prompt: str, search: SearchCases) -> bool:
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:
-    words = text.split()
+    # Case and punctuation aside; without blanks between words each sign counts as one.
+    words = _WORD.findall(text.casefold())
     return {
         tuple(words[start : start + _COPIED_WORDS])
         for start in range(len(words) - _COPIED_WORDS + 1)

@@ -35,7 +35,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
-    """The equation of one check. `pending` is what a judge has still to answer."""
+    """The equation of one check. `pending` is what a judge has still to answer.
+
+    `asked` is how many a judge was left with, in all: what was written beside the scores
+    counts nothing of them as done. A check without a judge has none, and so nothing pending.
+    """
 
     check: str
     expected: int
@@ -44,11 +48,12 @@ class CheckLine:
     error: int
     pending: int
     reasons: dict[str, int] = field(default_factory=dict)
+    asked: int = 0
 
     @property
     def balanced(self) -> bool:
-        """Expected = done + skipped + error + pending, nothing below zero."""
-        return self.pending >= 0
+        """Expected = done + skipped + error + pending, and no more pending than was asked."""
+        return 0 <= self.pending <= self.asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +208,10 @@ def _checks(tables: _Until, written: dict[str, Counter[str]]) -> list[CheckLine]
         done = row["rows"] - row["error"] - row["skipped"]
         reasons = {k.partition(":")[2]: n for k, n in counts.items() if k.startswith("skipped:")}
         pending = counts["expected"] - done - skipped - row["error"]
+        asked = counts["expected"] - skipped - counts["done"] - counts["error"]
         lines.append(
-            CheckLine(check, counts["expected"], done, skipped, row["error"], pending, reasons),
+            CheckLine(
+                check, counts["expected"], done, skipped, row["error"], pending, reasons, asked
+            ),
         )
     return lines

@@ -11,6 +11,7 @@ import pyarrow as pa
 from evalspan import evaluate, llm, optimize, store
 from evalspan.model import CASES, TRIALS, Table
 from evalspan.pipeline._build import evaluator_of
+from evalspan.pipeline._content import with_content
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._settings import BUILT_IN, Settings
 
@@ -96,7 +97,8 @@ class Optimizing:
         since = now - self._settings.analysis.history
         ids = scores.select("trace_id", "span_id").unique()
         spans = self._side.view.spans(since=since).filter(pl.col("role") == "llm")
-        return spans.join(ids.lazy(), on=["trace_id", "span_id"], how="semi").collect()
+        found = spans.join(ids.lazy(), on=["trace_id", "span_id"], how="semi").collect()
+        return with_content(self._side.view, found)
 
     def _target(self, spans: pl.DataFrame) -> optimize.OptimizeSettings:
         """Return the settings with the model of production where none is set."""

@@ -11,10 +11,13 @@ import pyarrow as pa
 
 from evalspan import detect, explain, store
 from evalspan.model import FINDINGS, REGRESSIONS, Table
+from evalspan.pipeline._content import with_content
 from evalspan.pipeline._settings import BUILT_IN, Settings
 from evalspan.views import View
 
 _POINTS = 60
+# So many of the newest verdicts are looked at for the text of a prompt.
+_LOOKED_AT = 200
 _RATES = {
     "time": pl.Datetime("us", "UTC"),
     "score": pl.Float64(),
@@ -141,15 +144,18 @@ class ReadSide:
         return settings.model_copy(update={"dimensions": self._settings.all_dimensions})
 
     def prompt(self, version: str, name: str | None = None) -> str | None:
-        """Return the text of a version of a system prompt, as spans last showed it."""
-        spans = self.view.spans().filter(
-            (pl.col("prompt_version") == version) | (pl.col("prompt_hash") == version),
-            pl.col("system_prompt").is_not_null(),
-        )
+        """Return the text of a version of a system prompt, as spans last showed it.
+
+        The version is the one of SCORES, which has it from the spans above as well.
+        """
+        scores = self.view.scores().filter(pl.col("prompt_version") == version)
         if name is not None:
-            spans = spans.filter(pl.col("prompt_name") == name)
-        newest = spans.sort("start_time").last().select("system_prompt").collect()
-        return None if newest.is_empty() else str(newest.item())
+            scores = scores.filter(pl.col("prompt_name") == name)
+        newest = scores.sort("time", descending=True).head(_LOOKED_AT)
+        ids = newest.select("trace_id", "span_id").unique()
+        spans = self.view.spans().join(ids, on=["trace_id", "span_id"], how="semi").collect()
+        texts = with_content(self.view, spans).drop_nulls("system_prompt").sort("start_time")
+        return None if texts.is_empty() else str(texts["system_prompt"][-1])
 
     def _prompt_name(self, frame: pl.DataFrame) -> str | None:
         """Return the prompt that most of these verdicts are about."""

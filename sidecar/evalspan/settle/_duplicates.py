@@ -131,15 +131,21 @@ def _equal(column: str, *, null_fits: bool = False) -> pl.Expr:
 
 
 def _groups(height: int, pairs: Rows) -> Rows:
-    """Join pairs to groups: per row the smallest row of its group, -1 outside of any."""
+    """Join pairs to groups: per row the smallest row of its group, -1 outside of any.
+
+    Each round joins whole groups and halves the way to their smallest row, so that
+    a chain of many thousands, which a constant response id makes, takes few rounds.
+    """
     group = np.full(height, NOWHERE, dtype=np.int64)
     used = np.unique(pairs)
     group[used] = used
     while True:
         least = np.minimum(group[pairs[:, 0]], group[pairs[:, 1]])
         before = group.copy()
-        np.minimum.at(group, pairs[:, 0], least)
-        np.minimum.at(group, pairs[:, 1], least)
+        for side in (pairs[:, 0], pairs[:, 1]):
+            np.minimum.at(group, side, least)
+            np.minimum.at(group, before[side], least)
+        group[used] = group[group[used]]
         if (group == before).all():
             return group
 

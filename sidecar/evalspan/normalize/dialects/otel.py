@@ -13,6 +13,10 @@ DIALECT = Dialect(
         "gen_ai.system",
         "gen_ai.operation.name",
         "gen_ai.evaluation.name",
+        # On a span of the app above the calls, which take them from there.
+        "gen_ai.prompt.name",
+        "gen_ai.prompt.version",
+        "gen_ai.conversation.id",
     ),
     columns={
         "gen_ai.provider.name": "provider",
