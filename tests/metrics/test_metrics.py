@@ -1,5 +1,6 @@
 """What a scrape shows: counts, buckets, exemplars, and labels within their budget."""
 
+import math
 import socket
 import urllib.request
 from datetime import UTC, datetime
@@ -132,6 +133,31 @@ def test_only_model_calls_that_count_are_measured() -> None:
     assert value(found[name], f"{name}_sum", gen_ai_response_model="m-1") == 1.5
     cost = found["evalspan_cost_usd"]
     assert value(cost, "evalspan_cost_usd_total", prompt_version="abc") == 0.25
+
+
+def test_counts_that_cannot_be_never_make_a_sum_fall() -> None:
+    metrics = Metrics([], Budgets({}))
+    call = dict.fromkeys(
+        ("operation", "provider", "request_model", "response_model", "service_name"), "x"
+    )
+    call |= dict.fromkeys(("prompt_name", "prompt_version", "prompt_hash", "error_type"), "x")
+    odd = [(-5, math.inf), (2**63 - 1, -1.0), (2**63 - 1, 10.0)]
+    spans = pl.DataFrame(
+        [
+            call
+            | {"role": "llm", "counts": True, "trace_id": "t", "duration_ms": first}
+            | {"input_tokens": tokens, "output_tokens": 1, "time_to_first_token_ms": first}
+            for tokens, first in odd
+        ]
+    )
+    metrics.count_calls(spans, pl.Series([-1.0, 0.5, None], dtype=pl.Float64))
+    found = page(metrics)
+    assert value(found["evalspan_cost_usd"], "evalspan_cost_usd_total") == 0.5
+    tokens = found["gen_ai_client_token_usage"]
+    assert value(tokens, "gen_ai_client_token_usage_count", gen_ai_token_type="input") == 2
+    assert value(tokens, "gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 2.0**64
+    chunk = "gen_ai_client_operation_time_to_first_chunk_seconds"
+    assert value(found[chunk], f"{chunk}_sum") == 0.01
 
 
 def test_what_other_processes_know_is_read_at_the_scrape() -> None:

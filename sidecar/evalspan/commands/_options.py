@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 ConfigOption = Annotated[
     Path | None,
@@ -28,9 +29,18 @@ DataOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 ViewOption = Annotated[str, typer.Option("--view", help="View to read through.")]
 
+
+class _Console(Console):
+    """A console that never hands on what a terminal would obey: traces write into our texts."""
+
+    def print(self, *objects: Any, **more: Any) -> None:  # noqa: ANN401 - as rich has it
+        """Print; control characters of plain texts are replaced."""
+        super().print(*(_harmless(o) if isinstance(o, str) else o for o in objects), **more)
+
+
 # Wide when a file or a pipe reads it: a cut table is no table.
-console = Console(width=None if os.isatty(1) else 160, highlight=False)
-errors = Console(stderr=True, highlight=False)
+console = _Console(width=None if os.isatty(1) else 160, highlight=False)
+errors = _Console(stderr=True, highlight=False)
 
 
 def settings_of(config: Path | None, data: Path | None = None) -> Any:  # noqa: ANN401 - loaded late
@@ -52,7 +62,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         numeric = bool(rows) and all(isinstance(r[index], int | float | None) for r in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_text(value) for value in row))
+        # No markup: a value that a user of the app chose must not be read as some.
+        table.add_row(*(Text(_text(value)) for value in row))
     console.print(table)
 
 
@@ -63,8 +74,13 @@ def _text(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
-    return text.replace("[", "\\[")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
+
+
+def _harmless(text: str) -> str:
+    """Replace control characters; line breaks and tabs stay."""
+    kept = (c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(kept)
 
 
 def _plain(value: object) -> object:

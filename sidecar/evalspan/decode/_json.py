@@ -8,8 +8,8 @@ import base64
 import json
 import math
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, Final
+from functools import lru_cache, wraps
+from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -19,11 +19,24 @@ from evalspan.decode._lens import AnyValue, Resource, Scope
 _LONGEST_VALUE_BYTES: Final = 16 * 1024
 _LONGEST_NAME_BYTES: Final = 1024
 _MAX_DEPTH: Final = 60
+Read = TypeVar("Read")
 _REPLACED: Final = "\ufffd"
 
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
+
+
+def _remembered(read: Callable[[bytes, bytes], Read]) -> Callable[[bytes, bytes], Read]:
+    """Remember what was read, but of nothing long: thousands of it would fill the memory."""
+    known = lru_cache(maxsize=4096)(read)
+
+    @wraps(read)
+    def call(data: bytes, schema: bytes) -> Read:
+        short = len(data) + len(schema) <= _LONGEST_VALUE_BYTES
+        return known(data, schema) if short else read(data, schema)
+
+    return call
 
 
 def value(any_value: Any, depth: int = 0) -> dict[str, Any]:  # noqa: ANN401 - protobuf message
@@ -80,7 +93,7 @@ def dump(document: Any) -> str:  # noqa: ANN401 - any JSON value
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-@lru_cache(maxsize=4096)
+@_remembered
 def resource(data: bytes, schema: bytes) -> tuple[str, dict[str, str], str | None]:
     """Return the JSON of a resource, its text attributes, and what had to be mended."""
     try:
@@ -104,7 +117,7 @@ def resource(data: bytes, schema: bytes) -> tuple[str, dict[str, str], str | Non
     return text, texts, "resource" if cut or _mended(text, data) else None
 
 
-@lru_cache(maxsize=4096)
+@_remembered
 def scope(data: bytes, schema: bytes) -> tuple[str, str, str | None]:
     """Return the JSON of a scope, its name, and what had to be mended."""
     try:

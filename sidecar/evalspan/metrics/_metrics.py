@@ -146,7 +146,7 @@ class Metrics:
             model=pl.coalesce("response_model", "request_model"),
             prompt_version=pl.coalesce("prompt_version", "prompt_hash"),
         )
-        groups = self._group(name, calls, pl.len(), pl.col("cost_usd").sum())
+        groups = self._group(name, calls, pl.len(), pl.col("cost_usd").clip(0).sum())
         with self._lock:
             for key, (count, cost) in groups:
                 self._series(name, self._admit(name, key, count)).value += cost
@@ -158,7 +158,10 @@ class Metrics:
         value: str,
         bounds: tuple[float, ...] | None = None,
     ) -> None:
-        frame = frame.filter(pl.col(value).is_not_null())
+        sound = pl.col(value).is_not_null() & pl.col(value).is_finite()
+        if name != "evalspan_check_value":  # of times and counts a sum never falls
+            sound &= pl.col(value) >= 0
+        frame = frame.filter(sound).with_columns(pl.col(value).cast(pl.Float64))
         if frame.is_empty():
             return
         bounds = bounds or self._declared[name].buckets

@@ -82,7 +82,7 @@ class Settlement:
     `root` (True at the one root of each trace, which may stand in `context`).
     `context`: earlier spans of the same traces, same columns; they were evaluated
     before. `settled`: SETTLED. `unused_log_records`: records with a span id that
-    waited for `max_age` and filled nothing.
+    waited for `max_age`, or were more than `max_spans`, and filled nothing.
     """
 
     spans: pl.DataFrame
@@ -175,10 +175,10 @@ class Settler:
     def _settle(self, ripe: list[Ripe], segment: int, expire_us: int | None) -> Settlement:
         spans = self._waiting.take(ripe)
         if spans is None:
-            gone = self._records.expire(expire_us) if expire_us is not None else 0
+            gone = self._expired(expire_us) if expire_us is not None else 0
             return Settlement(self._empty(), self._empty(), model.SETTLED.empty(), gone)
         records = self._records.take([t.trace_id for t in ripe])
-        gone = self._records.expire(expire_us) if expire_us is not None else 0
+        gone = self._expired(expire_us) if expire_us is not None else 0
         spans = fill(spans, records, self._messages)
         attempts = {t.trace_id: self._memory.attempt(t.trace_id, segment) + 1 for t in ripe}
         context = self._memory.earlier([t for t, n in attempts.items() if n > 1])
@@ -189,6 +189,9 @@ class Settler:
             self._memory.note(trace_id, attempt, segment)
         self._memory.keep(new, self._now_us)
         return Settlement(new, old, _stamp(settled, self._now_us, segment), gone)
+
+    def _expired(self, before_us: int) -> int:
+        return self._records.expire(before_us, self._settings.max_spans)
 
     def _finish(
         self, spans: pl.DataFrame, context: pl.DataFrame | None, attempts: dict[str, int]

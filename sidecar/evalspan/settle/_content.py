@@ -40,14 +40,15 @@ class Records:
         lowest = None if self._waiting is None else self._waiting["segment"].min()
         return int(lowest) if isinstance(lowest, int) else None
 
-    def expire(self, before_us: int) -> int:
+    def expire(self, before_us: int, most: int) -> int:
         """Let go of records received before, whose spans never came or were settled already.
 
-        Returns how many.
+        Of what is left, the `most` latest stay. Returns how many are gone.
         """
         if self._waiting is None:
             return 0
         rest = self._waiting.filter(pl.col("received_time").to_physical() >= before_us)
+        rest = rest.tail(most)
         gone = self._waiting.height - rest.height
         self._waiting = rest if rest.height else None
         return gone
