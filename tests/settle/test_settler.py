@@ -288,3 +288,10 @@ def test_after_a_restart_it_goes_on_as_if_nothing_had_happened(
     for number in range(begin, crash + 1):
         for row in replayed[number].settled.to_pylist():
             assert (row["trace_id"], row["attempt"], row["segment"]) in known
+
+
+def test_log_records_without_spans_are_bounded_like_spans(make: SimpleNamespace) -> None:
+    s = settler(max_spans=3)
+    log = make.events(*(make.event("a", str(n), "x") for n in range(8)))
+    assert s.push(NO_SPANS, log, make.us(1), 1).unused_log_records == 5
+    assert s.push(NO_SPANS, NO_EVENTS, make.us(2), 2).unused_log_records == 0
