@@ -153,6 +153,22 @@ def _user_function(use: str, folder: Path | None) -> Callable[..., Any]:
 
 
 def _user_module(name: str, folder: Path | None) -> Any:  # noqa: ANN401 - a module
-    if folder is not None and str(folder) not in sys.path:
+    """Import a module, first from the folder of the config, whatever was imported elsewhere."""
+    if folder is not None:
+        if str(folder) in sys.path:
+            sys.path.remove(str(folder))
         sys.path.insert(0, str(folder))
+        _forget_namesake(name.partition(".")[0], folder)
+    importlib.invalidate_caches()
     return importlib.import_module(name)
+
+
+def _forget_namesake(top: str, folder: Path) -> None:
+    """Forget a module of another folder that bears the name of one in this folder."""
+    here = (folder / f"{top}.py", folder / top / "__init__.py")
+    loaded = getattr(sys.modules.get(top), "__file__", None)
+    if loaded is None or not any(file.exists() for file in here):
+        return
+    if Path(loaded).resolve() not in {file.resolve() for file in here}:
+        for known in [m for m in sys.modules if m == top or m.startswith(f"{top}.")]:
+            del sys.modules[known]

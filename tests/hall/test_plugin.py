@@ -81,3 +81,13 @@ def test_the_root_is_the_span_whose_parent_is_not_in_the_trace() -> None:
     ]
     assert TraceView("t", tuple(spans)).root.span_id == "a"
     assert TraceView("t", (spans[0],)).root.span_id == "b"
+
+
+def test_modules_of_one_name_in_two_folders_are_two_modules(tmp_path: Path) -> None:
+    for number, name in enumerate(("one", "other")):
+        (tmp_path / name).mkdir()
+        text = f"def told(span):\n    return {number}\n"
+        (tmp_path / name / "namesake_of_plugin_test.py").write_text(text)
+    for number, name in enumerate(("one", "other")):
+        plugin = load(CHECKS, "namesake_of_plugin_test:told", tmp_path / name)
+        assert plugin.function(None) == number
