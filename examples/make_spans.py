@@ -8,6 +8,7 @@ import json
 import random
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def extraction(number: int, start: int, customer: str, version: str, chance: ran
     wrong = chance.random() < (0.5 if broken else 0.03)
     price = "1.299,00 EUR" if wrong else 1299.0
     return span(
-        trace=number,
+        trace=trace_number(number),
         start_unix_nano=start,
         duration_seconds=0.4 + chance.random(),
         system=PROMPTS[version],
@@ -55,10 +56,15 @@ def extraction(number: int, start: int, customer: str, version: str, chance: ran
     )
 
 
+def trace_number(number: int) -> int:
+    """Return the id of a trace; real ones begin differently, too."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"evalspan example {number}").int
+
+
 def question(number: int, start: int) -> Span:
     """Return one call of the prompt `support`."""
     return span(
-        trace=number,
+        trace=trace_number(number),
         start_unix_nano=start,
         system="You help customers of a shop.",
         user="Where is my order A-1042?",

@@ -155,3 +155,12 @@ def test_the_installed_command_is_the_same() -> None:
     )
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr == "nope.yaml: cannot be read: No such file or directory\n"
+
+
+def test_what_waits_for_a_judge_is_said(evalspan: Evalspan, tmp_path: Path) -> None:
+    checklist = "checklists: {manners: {questions: {polite: 'Is it polite?'}}}"
+    (tmp_path / "evalspan.yaml").write_text(checklist, encoding="utf-8")
+    (tmp_path / "one.binpb").write_bytes(testing.request(testing.span()).SerializeToString())
+    ran = evalspan("ingest", "one.binpb")
+    assert ran.code == 0, ran.err
+    assert "judges have still to answer: 1 (evalspan serve asks them)" in ran.out

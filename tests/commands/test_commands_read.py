@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from evalspan import pipeline
 from evalspan.__main__ import app
 
 Evalspan = Callable[..., Any]
@@ -62,7 +63,8 @@ def test_json_is_one_document_with_data_and_without(
     assert json.loads(ran.out)
     if command[0] in {"scores", "detect", "ledger", "wal"}:
         empty = evalspan(*command, "--json", "--data", filled / "nothing")
-        assert (empty.code, empty.err) == (0, "")
+        assert empty.code == 0
+        assert empty.err.startswith("nothing is stored in ")
         json.loads(empty.out)
         assert not (filled / "nothing").exists()
 
@@ -72,7 +74,31 @@ def test_json_is_one_document_with_data_and_without(
 )
 def test_an_empty_data_folder_is_no_error(command: tuple[str, ...], evalspan: Evalspan) -> None:
     ran = evalspan(*command)
-    assert (ran.code, ran.err) == (0, "")
+    assert ran.code == 0
+    assert len(ran.told) == 1
+    assert ran.told[0].startswith("nothing is stored in evalspan-data: there is no such folder")
+
+
+def test_detect_and_explain_speak_of_slices_and_whole_traces(
+    evalspan: Evalspan, monkeypatch: pytest.MonkeyPatch, filled: Path
+) -> None:
+    del filled
+    told = {"check": "json_schema", "direction": "regression", "state": "open", "effect": -0.3}
+    rows = [
+        told | {"id": name, "slice": part, "change_time": None, "evidence_nats": 9.0, "reason": ""}
+        for name, part in (("1", '{"customer": "globex", "model": "m"}'), ("2", "{}"))
+    ]
+    monkeypatch.setattr(pipeline, "find_changes", lambda *_, **__: (rows, []))
+    shown = evalspan("detect")
+    assert shown.code == 1
+    assert "customer=globex and model=m" in shown.out
+    assert "all traffic" in shown.out
+    finding = {"rank": 1, "kind": "slice", "title": "it fell", "share": 1.0, "candidate_n": 9}
+    finding |= {"baseline_score": 0.9, "candidate_score": 0.6, "prompt_diff": None}
+    traces = [f"{number:032x}" for number in range(1, 5)]
+    findings = [finding | {"exemplars": traces}]
+    monkeypatch.setattr(pipeline, "find_causes", lambda *_: ({"reason": "It fell."}, findings))
+    assert f"1. traces: {', '.join(traces[:3])}\n" in evalspan("explain").out
 
 
 @pytest.mark.parametrize("command", ["explain", "optimize", "report"])

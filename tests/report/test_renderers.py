@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from report_hostile import HOSTILE, hostile
-from report_samples import NOW, REGRESSION, TRACES, sample
+from report_samples import FINDING, NOW, REGRESSION, TRACES, sample
 
 from evalspan.plugin import PluginError
 from evalspan.report import RENDERERS, Report, build, render
+from evalspan.report._axes import time_ticks
 from evalspan.report._text import one_line, visible
 
 
@@ -155,6 +156,28 @@ def test_a_bare_regression_renders_everywhere() -> None:
     report = build({name: REGRESSION[name] for name in names}, [], now=NOW)
     for name in ("html", "terminal", "markdown", "otlp"):
         assert render(report, name)
+
+
+def test_a_change_within_a_minute_is_dated_once() -> None:
+    row = REGRESSION | dict.fromkeys(("change_low", "change_high"), REGRESSION["change_time"])
+    page = str(render(build(row, [], now=NOW), "html"))
+    assert page.count("16:00 UTC</") == 1
+    assert "; from " not in page
+
+
+def test_minutes_of_data_have_times_on_the_axis() -> None:
+    assert [label for _, label in time_ticks(3600.0, 3625.0, 7)] == [
+        "01:00:00", "01:00:05", "01:00:10", "01:00:15", "01:00:20", "01:00:25",
+    ]  # fmt: skip
+    assert [label for _, label in time_ticks(0.0, 240.0, 7)][1:] == [
+        "00:01", "00:02", "00:03", "00:04",
+    ]  # fmt: skip
+
+
+def test_markdown_says_what_lists_of_traces_are() -> None:
+    text = str(render(build(REGRESSION, [FINDING], now=NOW), "markdown"))
+    assert "Example traces:\n\n- `" in text
+    assert "## Example traces\n\n- `" in text
 
 
 def test_log_records_have_names_ids_and_traces() -> None:

@@ -44,7 +44,7 @@ def main(
     if name not in known:
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        message = f"no benchmark {name!r}{hint} There are: {', '.join(known)}"
+        message = f"no benchmark {name!r}{hint}. There are: {', '.join(known)}"
         raise typer.BadParameter(message)
     module = importlib.import_module(f"evalspan.bench.{name}")
     if data is None and "data" in inspect.signature(module.run).parameters:

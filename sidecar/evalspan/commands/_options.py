@@ -50,6 +50,22 @@ def settings_of(config: Path | None, data: Path | None = None) -> Any:  # noqa: 
     return load_settings(config, data=data)
 
 
+def settings_to_read(config: Path | None, data: Path | None = None) -> Any:  # noqa: ANN401 - loaded late
+    """Return the settings for a command that only reads; say so where nothing is stored yet.
+
+    An empty answer of a mistyped folder looks like that of a good one.
+    """
+    settings = settings_of(config, data)
+    if not settings.data.exists():
+        errors.print(
+            f"nothing is stored in {settings.data}: there is no such folder (yet); --data or "
+            "--config names another",
+            markup=False,
+            soft_wrap=True,
+        )
+    return settings
+
+
 def print_json(value: object) -> None:
     """Print one JSON document."""
     typer.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,5 +1,6 @@
 """evalspan detect, explain, optimize, report: the read side by hand."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from evalspan.commands._options import (
     errors,
     print_json,
     print_table,
-    settings_of,
+    settings_to_read,
 )
 
 IdArgument = Annotated[
@@ -47,7 +48,7 @@ def detect(
 
     Exit code 1 if a regression is open.
     """
-    settings = settings_of(config, data)
+    settings = settings_to_read(config, data)
     from evalspan.pipeline import find_changes  # noqa: PLC0415 - start fast for --help
 
     rows, notes = find_changes(settings, view, write=write)
@@ -61,7 +62,7 @@ def detect(
                 row["check"],
                 row["direction"],
                 row["state"],
-                row["slice"],
+                _slice(row["slice"]),
                 _points(row),
                 row["change_time"],
                 row["evidence_nats"],
@@ -85,7 +86,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Say why a score fell: slices, mix, what changed in the prompt, example traces."""
-    settings = settings_of(config, data)
+    settings = settings_to_read(config, data)
     from evalspan.pipeline import find_causes  # noqa: PLC0415 - start fast for --help
 
     row, findings = find_causes(settings, view, regression)
@@ -93,7 +94,7 @@ def explain(
         print_json({"regression": row, "findings": findings})
         return
     console.print(row["reason"], markup=False, soft_wrap=True)
-    columns = ("rank", "kind", "cause", "share", "before", "after", "n", "example traces")
+    columns = ("rank", "kind", "cause", "share", "before", "after", "n")
     table = [
         (
             f["rank"],
@@ -103,11 +104,14 @@ def explain(
             None if f["baseline_score"] is None else f"{f['baseline_score']:.1%}",
             None if f["candidate_score"] is None else f"{f['candidate_score']:.1%}",
             f["candidate_n"],
-            " ".join(t[:8] for t in (f["exemplars"] or [])[:3]),
         )
         for f in findings
     ]
     print_table("Causes", columns, table)
+    for finding in findings:
+        if finding["exemplars"]:
+            traces = ", ".join(finding["exemplars"][:3])
+            console.print(f"{finding['rank']}. traces: {traces}", markup=False, soft_wrap=True)
     for finding in findings:
         if finding["prompt_diff"]:
             console.print(finding["prompt_diff"], markup=False, soft_wrap=True)
@@ -124,7 +128,7 @@ def optimize(
 
     Exit code 1 if no proposal was proven.
     """
-    settings = settings_of(config, data)
+    settings = settings_to_read(config, data)
     from evalspan.pipeline import improve  # noqa: PLC0415 - start fast for --help
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -155,7 +159,7 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
 ) -> None:
     """Show a report: what fell, since when, why, and what was tried against it."""
-    settings = settings_of(config, data)
+    settings = settings_to_read(config, data)
     from evalspan.pipeline import show_report  # noqa: PLC0415 - start fast for --help
 
     text: str | bytes = show_report(settings, regression, form)
@@ -164,6 +168,12 @@ def report(
         output.write_bytes(content)
         return
     typer.echo(content, nl=not content.endswith(b"\n"))
+
+
+def _slice(names: str) -> str:
+    """Return a slice, which is stored as JSON, in words."""
+    parts = (f"{name}={value}" for name, value in json.loads(names).items())
+    return " and ".join(parts) or "all traffic"
 
 
 def _points(row: dict[str, Any]) -> str:

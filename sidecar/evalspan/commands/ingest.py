@@ -41,7 +41,7 @@ def ingest(
     Exit code 1 if a request could not be read; the others are taken in.
     """
     settings = settings_of(config, data)
-    from evalspan.pipeline import ingest_files  # noqa: PLC0415 - start fast for --help
+    from evalspan.pipeline import ingest_files, read_ledger  # noqa: PLC0415 - start fast
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(
@@ -62,6 +62,9 @@ def ingest(
             markup=False,
             soft_wrap=True,
         )
+        waiting = sum(line.pending for line in read_ledger(settings).checks)
+        if waiting:
+            console.print(f"judges have still to answer: {waiting} (evalspan serve asks them)")
         for line in done["refused"]:
             errors.print(line, markup=False, soft_wrap=True)
     if done["refused"]:

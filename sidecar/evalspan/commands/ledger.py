@@ -9,7 +9,7 @@ from evalspan.commands._options import (
     console,
     print_json,
     print_table,
-    settings_of,
+    settings_to_read,
 )
 
 
@@ -26,7 +26,7 @@ def ledger(
     received = stored + duplicate + quarantined + pending, and per check
     expected = done + skipped + error + pending. Exit code 1 if that does not hold.
     """
-    settings = settings_of(config, data)
+    settings = settings_to_read(config, data)
     from evalspan.pipeline import read_ledger  # noqa: PLC0415 - start fast for --help
 
     book = read_ledger(settings)

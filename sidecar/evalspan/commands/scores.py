@@ -11,7 +11,7 @@ from evalspan.commands._options import (
     ViewOption,
     print_json,
     print_table,
-    settings_of,
+    settings_to_read,
 )
 
 
@@ -33,7 +33,7 @@ def scores(
     as_json: JsonOption = False,
 ) -> None:
     """Show pass rates and mean values of every check, with sample sizes and intervals."""
-    settings = settings_of(config, data)
+    settings = settings_to_read(config, data)
     from evalspan.pipeline import pass_rates  # noqa: PLC0415 - start fast for --help
 
     rows = pass_rates(settings, view, since=since, check=check, by=by or [])

@@ -9,7 +9,7 @@ from evalspan.commands._options import (
     console,
     print_json,
     print_table,
-    settings_of,
+    settings_to_read,
 )
 
 app = typer.Typer(name="wal", help="Look into the write-ahead log.", no_args_is_help=True)
@@ -25,7 +25,7 @@ def inspect(
     """
     from evalspan.pipeline import inspect_log  # noqa: PLC0415 - start fast for --help
 
-    rows = inspect_log(settings_of(config, data))
+    rows = inspect_log(settings_to_read(config, data))
     if as_json:
         print_json(rows)
     else:
@@ -39,7 +39,7 @@ def repair(config: ConfigOption = None, data: DataOption = None) -> None:
     """Move the damaged bytes of the log aside and keep every good record."""
     from evalspan.pipeline import repair_log  # noqa: PLC0415 - start fast for --help
 
-    repairs = repair_log(settings_of(config, data))
+    repairs = repair_log(settings_to_read(config, data))
     for line in repairs:
         console.print(
             f"segment {line.segment}: {line.records_kept} records kept, {line.bytes_bad} bytes "

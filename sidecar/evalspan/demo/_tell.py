@@ -96,7 +96,11 @@ class Teller:
             before, after = (f"{row[k]:.3g}" if row[k] is not None else "" for k in _BOTH)
             table.add_row(row["name"], before, after, "", str(row["n"]), "mean")
         self._console.print(table)
-        self._say(f"{len(outcome['better'])} cases got better, {len(outcome['worse'])} worse")
+        self._say(
+            f"{len(outcome['better'])} cases got better, {len(outcome['worse'])} worse",
+            "Half of the cases are failing ones as far as there are enough: these rates are of the "
+            "cases, not of production.",
+        )
 
     def ledger(self, book: Any) -> None:  # noqa: ANN401 - Ledger
         """Say that everything is accounted for."""

@@ -65,7 +65,7 @@ class Prices:
         columns, as far as they are there. Input tokens include cached ones.
         """
         spans = _with(spans)
-        models = spans.select("provider", "response_model", "request_model", "minute").unique()
+        models = spans.select("provider", "response_model", "request_model", "half_hour").unique()
         rates = pl.DataFrame(
             [{**row, **(self._rate(row) or {})} for row in models.iter_rows(named=True)],
             schema={**models.schema, **dict.fromkeys((*_FIELDS, "tier"), pl.Float64)},
@@ -87,7 +87,7 @@ class Prices:
                 continue
             if model in self._table:
                 return _own(self._table[model])
-            key = (row["provider"], model, row["minute"])
+            key = (row["provider"], model, row["half_hour"])
             if key not in self._rates:
                 if len(self._rates) > 10_000:  # noqa: PLR2004 - bounds a sender's made-up names
                     self._rates.clear()
@@ -100,8 +100,9 @@ class Prices:
 def _with(spans: pl.DataFrame) -> pl.DataFrame:
     texts = ("provider", "response_model", "request_model")
     empty = {**dict.fromkeys(texts, pl.String), **dict.fromkeys(_TOKENS, pl.Int64)}
+    # prices by the hour of the day change at whole and half hours
     time = (
-        pl.col("start_time").dt.truncate("1m")
+        pl.col("start_time").dt.truncate("30m")
         if "start_time" in spans.columns
         else pl.lit(None, pl.Datetime("us", "UTC"))
     )
@@ -110,7 +111,7 @@ def _with(spans: pl.DataFrame) -> pl.DataFrame:
             pl.col(name).cast(kind) if name in spans.columns else pl.lit(None, kind).alias(name)
             for name, kind in empty.items()
         ),
-        time.alias("minute"),
+        time.alias("half_hour"),
     )
 
 
@@ -174,7 +175,7 @@ def _exact(row: Mapping[str, Any]) -> float | None:
     usage = {name: row[name] for name in _TOKENS if row[name] is not None}
     for model in (row["response_model"], row["request_model"]):
         if model is not None:
-            found = _calculate(row["provider"], model, row["minute"], Usage(**usage))
+            found = _calculate(row["provider"], model, row["half_hour"], Usage(**usage))
             if found is not None:
                 return float(found.total_price)
     return None

@@ -63,7 +63,12 @@ def _wait_for(descriptor: int, path: Path, wait_seconds: float, stop: Callable[[
                 )
                 raise AlreadyRunsError(message) from error
             if not told:
-                log.info("waiting_for_the_one_before", process=owner)
+                log.info(
+                    "waiting_for_the_one_before",
+                    process=owner,
+                    lock=str(path),
+                    why="that process works on the same data; this one starts when it has ended",
+                )
                 told = True
             time.sleep(_POLL_SECONDS)
         else:

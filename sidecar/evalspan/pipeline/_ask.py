@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -107,12 +107,17 @@ def _notes(side: ReadSide, now: datetime) -> list[str]:
         missing = detect.need(side.verdicts(check, item, now), side.detect_settings)
         wanted = [f"{missing.rows} more verdicts"] if missing.rows else []
         if missing.history:
-            days, rest = divmod(missing.history.total_seconds(), 86400)
-            wanted.append(f"{days:.0f} d {rest / 3600:.0f} h more history")
+            wanted.append(f"{_days_and_hours(missing.history)} more history")
         if wanted:
             name = f"{check}/{item}" if item else check
             notes.append(f"{name}: too little to compare: {', '.join(wanted)}")
     return notes
+
+
+def _days_and_hours(span: timedelta) -> str:
+    """Round up to hours: 2 d 23.9 h are 3 d 0 h."""
+    days, hours = divmod(-(-span // timedelta(hours=1)), 24)
+    return f"{days} d {hours} h"
 
 
 def _choose(side: ReadSide, start: str | None) -> dict[str, Any]:

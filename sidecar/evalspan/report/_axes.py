@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from evalspan.report._markup import Markup, el, join
 
-_DAY = 86_400
-_STEPS = (60, 300, 900, 3600, 10_800, 21_600, 43_200, _DAY, 2 * _DAY, 7 * _DAY, 14 * _DAY,
-          30 * _DAY, 90 * _DAY, 365 * _DAY)  # fmt: skip
+_MINUTE, _DAY = 60, 86_400
+_STEPS = (1, 2, 5, 10, 20, 30, 60, 300, 900, 3600, 10_800, 21_600, 43_200,
+          _DAY, 2 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY, 90 * _DAY, 365 * _DAY)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _time_label(unix: float, step: int) -> str:
     time = datetime.fromtimestamp(unix, UTC)
     if step >= _DAY or time.time() == datetime.min.time():
         return f"{time.day} {time:%b}"
-    return f"{time:%H:%M}"
+    return f"{time:%H:%M}" if step >= _MINUTE else f"{time:%H:%M:%S}"
 
 
 def share_ticks(low: float, high: float, most: int = 6) -> list[float]:

@@ -99,7 +99,8 @@ def _since(report: Report) -> str:
     clock = f"{found.change_time:%H:%M} UTC"
     if found.change_low is None or found.change_high is None:
         return clock
-    return f"{clock}; from {moment(found.change_low)} to {moment(found.change_high)}"
+    low, high = moment(found.change_low), moment(found.change_high)
+    return clock if low == high else f"{clock}; from {low} to {high}"
 
 
 def chart(report: Report) -> Markup | None:

@@ -246,9 +246,10 @@ def _settled(
         }
     )
     ids = ["trace_id", "span_id"]
-    for_others = done.filter(~done["counts"]).select(ids).unique(maintain_order=True)
+    slim = done.select(*ids, "counts")  # picking rows of all columns would cost much more
+    for_others = slim.filter(~slim["counts"]).select(ids).unique(maintain_order=True)
     # of two rows with the same ids one counts: their id is none that others stand for
-    doubles = for_others.join(done.filter("counts"), on=ids, how="anti", maintain_order="left")
+    doubles = for_others.join(slim.filter("counts"), on=ids, how="anti", maintain_order="left")
     doubles = doubles.group_by("trace_id", maintain_order=True).all()
     rows = pl.DataFrame(
         {

@@ -22,6 +22,13 @@ from evalspan.model import Table
 DAY: Final = "day"
 # Columns by which files and row groups are left out of a query.
 _MEASURED: Final = ("segment", "received_time", "trace_id")
+# Texts that hardly repeat: looking for repeats in them costs time and saves nothing.
+_VARIED: Final = frozenset(
+    {
+        *("trace_id", "span_id", "parent_span_id", "response_id", "tool_call_id", "case_id"),
+        *("input_messages", "output_messages", "input_text", "output_text", "output", "body"),
+    },
+)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -48,6 +55,7 @@ class Writer:
                 compression="zstd",
                 compression_level=self._level,
                 write_statistics=measured,
+                use_dictionary=_repeated(rows.schema),
                 store_schema=False,
             )
             sync(path, path.parent)
@@ -109,3 +117,9 @@ def _plain(value: object, *, up: bool = False) -> object:
     if up and rest:
         return _plain(value.replace(microsecond=milliseconds * 1000) + _MILLISECOND)
     return f"{text}.{milliseconds:03d}Z"
+
+
+def _repeated(schema: pa.Schema) -> list[str]:
+    """Return the columns that are written with a dictionary: texts that repeat."""
+    texts = [f.name for f in schema if pa.types.is_string(f.type) and f.name not in _VARIED]
+    return [*texts, *(["attributes.list.element.key"] if "attributes" in schema.names else [])]

@@ -18,7 +18,8 @@ def markdown(report: Report) -> str:
     if report.optimization:
         parts += _trial(report.optimization)
     if found and found.exemplars:
-        parts.append("\n".join(f"- `{each.trace_id}`" for each in found.exemplars[:10]))
+        traces = "\n".join(f"- `{each.trace_id}`" for each in found.exemplars[:10])
+        parts.append(f"## Example traces\n\n{traces}")
     parts.append(f"Report {report.id}, {text(moment(report.created_time))}")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -28,7 +29,9 @@ def _cause(finding: Finding) -> str:
     if finding.share is not None:
         lines.append(text(f"Explains {percent(finding.share)} of the drop."))
     lines += [f"What to do: {text(finding.countermeasure)}"] if finding.countermeasure else []
-    lines += ["\n".join(f"- `{each.trace_id}`" for each in finding.exemplars[:5])]
+    if finding.exemplars:
+        traces = "\n".join(f"- `{each.trace_id}`" for each in finding.exemplars[:5])
+        lines.append(f"Example traces:\n\n{traces}")
     lines += [fence(finding.prompt_diff)] if finding.prompt_diff else []
     return "\n\n".join(line for line in lines if line)
 
