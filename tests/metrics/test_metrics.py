@@ -2,6 +2,7 @@
 
 import math
 import socket
+import threading
 import urllib.request
 from datetime import UTC, datetime
 
@@ -55,6 +56,24 @@ def value(samples: list, name: str, **labels: str) -> float:
     found = [s.value for s in samples if s.name == name and labels.items() <= s.labels.items()]
     assert len(found) == 1, (name, labels, found)
     return found[0]
+
+
+def test_a_scrape_sees_what_is_counted_together_as_a_whole_or_not_at_all() -> None:
+    metrics = Metrics([], Budgets({}))
+    seen: list[list[float]] = []
+
+    def scrape() -> None:
+        spans = next(m for m in metrics.collect() if m.name == "evalspan_spans")
+        seen.append([s.value for s in spans.samples if s.value])
+
+    with metrics.whole():
+        metrics.count("evalspan_spans", {"outcome": "received"}, 7)
+        reader = threading.Thread(target=scrape)
+        reader.start()
+        reader.join(0.2)
+        metrics.count("evalspan_spans", {"outcome": "stored"}, 7)
+    reader.join()
+    assert seen == [[7.0, 7.0]]
 
 
 def test_verdicts_are_counted_by_check_and_dimension_with_the_failing_trace() -> None:

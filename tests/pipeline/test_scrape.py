@@ -1,17 +1,21 @@
 """What a scrape shows while the pipeline works, and what checks cannot make of it."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 from prometheus_client.core import Metric
-from replay_world import settings_of, write_log
+from replay_world import QUIET, settings_of, write_log
 
 from evalspan import model, wal
 from evalspan.pipeline import evaluator_of, metrics_of, store_of, write_side_of
 from evalspan.pipeline._gauges import gauges
 from evalspan.pipeline._settings import Settings
+from evalspan.testing import request, span
+
+OPERATIONS = "gen_ai_client_operation_duration_seconds"
 
 
 def test_a_segment_that_is_removed_during_a_scrape_does_not_fail_it(tmp_path: Path) -> None:
@@ -32,6 +36,30 @@ def test_a_segment_that_is_removed_during_a_scrape_does_not_fail_it(tmp_path: Pa
     assert found["evalspan_pending_segments"] == len(listed) - 1
     assert found["evalspan_pipeline_lag_seconds"] > 0
     evaluator.close()
+
+
+def test_spans_are_pending_until_their_verdicts_are_counted(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    calls = request(*(span(number=100 * n, trace=n) for n in range(1, 6)))
+    write_log(settings.log_folder, [[("traces", calls)], *QUIET])
+    evaluator, shown = evaluator_of(settings), metrics_of(settings)
+    seen: list[tuple[int, float]] = []
+
+    def scraped(_stage: str) -> AbstractContextManager[None]:
+        measured = next(m for m in shown.collect() if m.name == OPERATIONS)
+        calls = sum(s.value for s in measured.samples if s.name == f"{OPERATIONS}_count")
+        now = (write.pending_spans, calls)
+        if now not in seen[-1:]:
+            seen.append(now)
+        return nullcontext()
+
+    write = write_side_of(settings, store_of(settings), evaluator, shown, scraped)
+    for segment in write.waiting():
+        write.step(segment)
+    scraped("the end")
+    evaluator.close()
+
+    assert seen == [(0, 0.0), (5, 0.0), (0, 5.0)]
 
 
 def _items(settings: Settings, *items: str) -> set[str]:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +62,7 @@ class Metrics:
         self._declared = {d.name: d for d in DECLARED}
         self._budgets = budgets
         self._buckets = dict(buckets or {})
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._admitted: dict[tuple[str, tuple[Any, ...]], Labels] = {}
         self._counters: dict[str, dict[Labels, _Counter]] = {}
         self._histograms: dict[str, dict[Labels, _Histogram]] = {}
@@ -69,6 +70,10 @@ class Metrics:
         for name in ("evalspan_spans", "evalspan_log_records"):
             for outcome in _OUTCOMES:  # there from the start: increase() cannot see a first value
                 self.count(name, {"outcome": outcome}, 0)
+
+    def whole(self) -> AbstractContextManager[object]:
+        """What is counted within is seen by a scrape as a whole, or not at all."""
+        return self._lock
 
     def add_source(self, source: Callable[[], Iterable[Gauge]]) -> None:
         """Read these values at each scrape; counters may be among them."""
@@ -213,11 +218,11 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric as it is now (the protocol of prometheus_client)."""
-        gauges: dict[str, list[Gauge]] = {}
-        for source in self._sources:
-            for gauge in source():
-                gauges.setdefault(gauge.name, []).append(gauge)
-        with self._lock:
+        with self._lock:  # the sources too: their numbers are compared with those counted here
+            gauges: dict[str, list[Gauge]] = {}
+            for source in self._sources:
+                for gauge in source():
+                    gauges.setdefault(gauge.name, []).append(gauge)
             overflow = [
                 Gauge("evalspan_label_overflow", float(n), {"dimension": d})
                 for d, n in self._budgets.overflow.items()

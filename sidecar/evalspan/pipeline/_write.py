@@ -96,6 +96,7 @@ class WriteSide:
         self._next = 0
         self._in_hand: _Taken | None = None
         self._settler = settler(self._recover())
+        self._pending_spans = self._settler.waiting
 
     def _recover(self) -> pa.Table | None:
         """Remember the rows from before the first segment that is here; return SETTLED so far."""
@@ -140,9 +141,7 @@ class WriteSide:
             self._commit(((SETTLED, settled.settled), (SCORES, evaluated.scores)), app, number)
             counts = [*taken.counts, *evaluated.counts, *self._expect(settled.spans)]
             fresh = self._account(app, number, taken.now, counts)
-        if fresh and self._metrics is not None:
-            with self._observe("metrics"):
-                self._count(counts, settled, evaluated)
+        self._publish(counts if fresh else (), settled, evaluated)
         self._next, self._in_hand = number + 1, None
         return Done(
             number,
@@ -212,8 +211,8 @@ class WriteSide:
 
     @property
     def pending_spans(self) -> int:
-        """Spans of traces that have not settled."""
-        return self._settler.waiting
+        """Spans of traces that have not settled, as of the last segment that is counted."""
+        return self._pending_spans
 
     def _account(self, app: str, segment: int, now: datetime, counts: Sequence[Count]) -> bool:
         rows = [
@@ -232,6 +231,24 @@ class WriteSide:
             return True
         table = pa.Table.from_pylist(rows, schema=LEDGER.schema)
         return self._tables.commit(LEDGER, table, app, segment)
+
+    def _publish(
+        self,
+        counts: Sequence[Count],
+        settled: settle.Settlement,
+        evaluated: evaluate.Evaluated,
+    ) -> None:
+        """Show what became of a segment, all at once; without counts it was counted before.
+
+        A scrape between would show that nothing is pending before it shows the verdicts.
+        """
+        if self._metrics is None:
+            self._pending_spans = self._settler.waiting
+            return
+        with self._observe("metrics"), self._metrics.whole():
+            if counts:
+                self._count(counts, settled, evaluated)
+            self._pending_spans = self._settler.waiting
 
     def _count(
         self,
