@@ -167,6 +167,13 @@ def test_the_frame_has_the_columns_of_the_contract(make: SimpleNamespace) -> Non
     assert full.spans.schema == empty.spans.schema == full.context.schema
 
 
+def test_what_came_in_several_pushes_settles_in_one_piece(make: SimpleNamespace) -> None:
+    s = Settler(SettleSettings(), {"region": Dimension(attribute="region")}, nothing)
+    for push in range(1, 4):
+        s.push(make.spans(make.span("a", str(push))), NO_EVENTS, make.us(push), push)
+    assert {column.n_chunks() for column in s.flush(make.us(4), 4).spans} == {1}
+
+
 def test_a_dimension_must_not_have_the_name_of_a_column() -> None:
     with pytest.raises(ConfigError, match="'service_name'"):
         Settler(SettleSettings(), {"service_name": Dimension(attribute="x")}, nothing)

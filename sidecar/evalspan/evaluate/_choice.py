@@ -95,10 +95,19 @@ class Chooser:
         height = self._frame.height
         if match is None:
             return np.ones(height, dtype=bool)
-        answer = self._frame.select(answer=match)["answer"]
+        answer = self._columns(match).select(answer=match)["answer"]
         if len(answer) == 1 != height:
             answer = answer.new_from_index(0, height)
         return answer.cast(pl.Boolean).fill_null(value=False).to_numpy()
+
+    def _columns(self, match: pl.Expr) -> pl.DataFrame:
+        """Return the columns that a match reads, at least one.
+
+        Polars cuts every column of a frame to chunks of the same lengths before it selects
+        one of them: on a wide frame of many segments that takes a hundred times the match.
+        """
+        names = match.meta.root_names() or self._frame.columns[:1]
+        return pl.DataFrame([self._frame[name] for name in dict.fromkeys(names)])
 
     def _broken(self, check: Asks, problem: str) -> Choice:
         text = f"its match could not be computed: {problem}"

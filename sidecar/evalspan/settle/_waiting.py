@@ -126,7 +126,9 @@ class Waiting:
         ]
         live = set(np.unique(self._index[1]).tolist())
         self._frames = {n: frame for n, frame in self._frames.items() if n in live}
-        whole: pl.DataFrame = pl.concat(parts)
+        # In one piece: a frame whose columns are cut at different rows is cut anew, whole, by
+        # every select, which took as much time as all checks together.
+        whole: pl.DataFrame = pl.concat(parts, rechunk=True)
         return whole
 
     @property
