@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sidecar" / "evalspan"
-HALL = {"model", "plugin", "llm", "stats", "config"}
+HALL = {"model", "plugin", "llm", "stats", "condition", "config"}
 WRITE_SIDE = ("receive", "wal", "decode", "normalize", "store", "settle", "evaluate", "metrics")
 READ_SIDE = ("views", "detect", "explain", "optimize", "report")
 ROOMS = (*WRITE_SIDE, *READ_SIDE)

@@ -118,8 +118,14 @@ def located(mistakes: Iterable[SettingError], file: Path | None) -> ConfigError:
     if file is None:
         return ConfigError("\n".join(str(mistake) for mistake in mistakes))
     node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    lines = [f"{file}:{_locate(node, mistake.keys)[0]}: {mistake}" for mistake in mistakes]
+    lines = [_line(str(file), node, mistake.keys, mistake.told) for mistake in mistakes]
     return ConfigError("\n".join(lines))
+
+
+def _line(name: str, node: yaml.Node | None, keys: Sequence[str | int], told: str) -> str:
+    """Return what is wrong as `file:line: key: what`."""
+    line, _ = _locate(node, keys)
+    return f"{name}:{line}: {'.'.join(map(str, keys)) or '(the whole file)'}: {told}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -148,18 +154,44 @@ def _explain(
     where = [part for part in error["loc"] if not str(part).startswith("function-")]
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, SettingError):
-        line, _ = _locate(node, [*where, *cause.keys])
-        return f"{name}:{line}: {'.'.join(map(str, [*where, *cause.keys]))}: {cause.told}"
-    line, path = _locate(node, where)
-    key = ".".join(str(part) for part in path) or "(the whole file)"
+        return _line(name, node, [*where, *cause.keys], cause.told)
+    _, path = _locate(node, where)
     if error["type"] == "extra_forbidden":
         valid = _valid_keys(model, where[:-1])
         near = get_close_matches(str(where[-1]), valid, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"{name}:{line}: {key}: unknown key.{hint} Known here: {', '.join(valid)}."
-    message = error["msg"].removeprefix("Value error, ")
+        return _line(name, node, path, f"unknown key.{hint} Known here: {', '.join(valid)}.")
     found = "" if error["type"] == "missing" else f" (found {_short(error['input'])})"
-    return f"{name}:{line}: {key}: {message}{found}"
+    return _line(name, node, path, f"{expected(error)}{found}")
+
+
+# What pydantic finds wrong → what the person who wrote the file is told.
+_EXPECTED = {
+    "bool": "expected true or false",
+    "dict": "expected keys and values",
+    "float": "expected a number",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "int": "expected a whole number",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected at most {le}",
+    "list": "expected a list",
+    "literal_error": "expected {expected}",
+    "missing": "this key must be set",
+    "model": "expected keys and values",
+    "path": "expected a path",
+    "string_type": "expected text",
+    "tuple": "expected a list",
+}
+
+
+def expected(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """Return what pydantic found wrong in the words of this project."""
+    kind = error["type"]
+    words = _EXPECTED.get(kind) or _EXPECTED.get(kind.partition("_")[0])
+    if words is None:
+        return str(error["msg"]).removeprefix("Value error, ")
+    return words.format(**error.get("ctx", {}))
 
 
 def _short(value: object) -> str:

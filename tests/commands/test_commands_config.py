@@ -23,7 +23,7 @@ MISTAKES = {
     ),
     "type of a setting": (
         "checks:\n  latency: {max_ms: fast}",
-        ":2: checks.latency.max_ms: Input should be a valid number (found 'fast')",
+        ":2: checks.latency.max_ms: expected a number (found 'fast')",
     ),
     "aggregate": (
         "checks:\n  latency:\n    match: avg(input_tokens) > 3",
@@ -72,15 +72,15 @@ MISTAKES = {
     ),
     "column in view": (
         "views:\n  eu:\n    filter: verdct = 'fail'",
-        ":3: views.eu.filter: there is no column 'verdct'. Did you mean 'verdict'?",
+        ":3: views.eu.filter: a score has no column 'verdct'. Did you mean 'verdict'?",
     ),
     "aggregate in view": (
         "views:\n  eu:\n    filter: value > avg(value)",
-        ":3: views.eu.filter: an aggregate or a window function is not possible here",
+        ":3: views.eu.filter: an aggregate is not possible here: the condition",
     ),
     "no condition in view": (
         "views:\n  eu:\n    filter: value",
-        ":3: views.eu.filter: it must be true or false",
+        ":3: views.eu.filter: it must give true or false, but gives Float64",
     ),
     "no SQL in view": ("views:\n  eu: {filter: 'value +'}", ":2: views.eu.filter: this is no SQL"),
     "name of a view": ("views:\n  prod: {}", ":2: views.prod: this name stands for everything"),

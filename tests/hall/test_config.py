@@ -23,7 +23,7 @@ class Outer(Strict):
 
 MISTAKES = [
     ("settle: {idel: 3s}", "f.yaml:1: settle.idel: unknown key. Did you mean 'idle'?"),
-    ("settle:\n  limit: many", "f.yaml:2: settle.limit: Input should be a valid integer"),
+    ("settle:\n  limit: many", "f.yaml:2: settle.limit: expected a whole number (found 'many')"),
     ("settle:\n\n  idle: 3 parsecs", "f.yaml:3: settle.idle: expected a duration such as"),
     ("dimensions:\n  customer:\n    atribute: x", "f.yaml:3: dimensions.customer.atribute"),
     ("dimensions:\n  customer:\n    budget: 0", "f.yaml:3: dimensions.customer.budget"),

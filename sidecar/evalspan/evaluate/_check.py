@@ -17,8 +17,9 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from evalspan import plugin
+from evalspan.condition import ConditionError, compile_condition
+from evalspan.config import expected
 from evalspan.evaluate._frame import schema
-from evalspan.evaluate._match import MatchError, compile_match
 from evalspan.evaluate._prices import Prices
 from evalspan.evaluate._settings import CheckSettings
 
@@ -147,7 +148,7 @@ def _typed(annotation: Any, value: object) -> Any:  # noqa: ANN401 - a typing fo
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f" at {part!r}" for part in first["loc"])
-        msg = f"{first['msg'].removeprefix('Value error, ')}{where} (found {value!r})"
+        msg = f"{expected(first)}{where} (found {value!r})"
         raise ValueError(msg) from error
     if isinstance(made, float) and not abs(made) <= sys.float_info.max:
         msg = f"expected a finite number (found {value!r})"
@@ -175,8 +176,8 @@ def _match(
     if wanted is None:
         return None, []
     try:
-        return compile_match(wanted, schema(around.dimensions)), []
-    except MatchError as error:
+        return compile_condition(wanted, schema(around.dimensions)), []
+    except ConditionError as error:
         return None, [Problem(("checks", name, "match"), f"{error} (found {wanted!r})")]
 
 

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
+from evalspan.condition import ConditionError, compile_condition
 from evalspan.evaluate._check import Problem
 from evalspan.evaluate._frame import schema
-from evalspan.evaluate._match import MatchError, compile_match
 from evalspan.evaluate._settings import ChecklistSettings, Question
 from evalspan.plugin import SpanView
 
@@ -55,8 +55,8 @@ def prepare_checklist(
     """Return the checklist, or the mistakes in its settings. `model` is the default."""
     text = given.match or _DEFAULT_MATCH
     try:
-        match = compile_match(text, schema(dimensions))
-    except MatchError as error:
+        match = compile_condition(text, schema(dimensions))
+    except ConditionError as error:
         return None, [Problem(("checklists", name, "match"), f"{error} (found {text!r})")]
     asked = given.model or model
     decides = [

@@ -5,22 +5,18 @@ scores that hold each row once. `prod` is everything; other views come from the
 config and add a filter. All reading of analyses goes through a view.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
-from typing import Any
 
 import polars as pl
 from pydantic import Field
 
+from evalspan.condition import ConditionError, compile_condition
 from evalspan.config import SettingError, Strict
 from evalspan.model import FINDINGS, REGRESSIONS, SCORES, SETTLED, SPANS, Table
 
 PROD = "prod"
-# Parts of an expression that look at more than the row they are in.
-_MANY_ROWS = {"Agg", "Len", "Over", "Window", "Rolling", "Explode", "SubPlan"}
 Scan = Callable[[Table], pl.LazyFrame]
 
 
@@ -85,64 +81,20 @@ def build(
     dimensions: tuple[str, ...],
     scan: Scan,
 ) -> dict[str, View]:
-    """Return the views of the config and `prod`; raises ConfigError."""
+    """Return the views of the config and `prod`; raises SettingError."""
     views = {PROD: View(PROD, pl.lit(value=True), dimensions, scan)}
+    columns = {**pl.DataFrame(SCORES.empty()).schema, **dict.fromkeys(dimensions, pl.String())}
     for name, view in settings.items():
         if name == PROD:
             raise SettingError(("views", PROD), "this name stands for everything; choose another")
         try:
-            expression = _expression(view.filter, dimensions)
-        except ValueError as error:
+            expression = compile_condition(view.filter, columns, row="score", table="SCORES")
+        except ConditionError as error:
             raise SettingError(
                 ("views", name, "filter"), f"{error} (found {view.filter!r})"
             ) from error
         views[name] = View(name, expression, dimensions, scan)
     return views
-
-
-def _expression(text: str, dimensions: tuple[str, ...]) -> pl.Expr:
-    """Return the expression, tried over an empty row; raises ValueError."""
-    schema = pl.DataFrame(SCORES.empty()).schema
-    row = {n: pl.Series([None], dtype=t) for n, t in schema.items()}
-    row |= {d: pl.Series([None], dtype=pl.String) for d in dimensions}
-    try:
-        expression = pl.sql_expr(text)
-        _require_columns(expression, list(row))
-        result = pl.DataFrame(row).select(expression.alias("result"))
-    except pl.exceptions.PolarsError as error:
-        msg = f"this is no SQL condition over SCORES: {str(error).splitlines()[0]}"
-        raise ValueError(msg) from error
-    if result.schema["result"] != pl.Boolean or result.height != 1:
-        msg = "it must be true or false for a row"
-        raise ValueError(msg)
-    if _MANY_ROWS & _parts(json.loads(expression.meta.serialize(format="json"))):
-        msg = "an aggregate or a window function is not possible here: a view looks at one row"
-        raise ValueError(msg)
-    return expression
-
-
-def _require_columns(expression: pl.Expr, known: list[str]) -> None:
-    for name in expression.meta.root_names():
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            msg = (
-                f"there is no column {name!r}.{hint} Columns are those of SCORES and the "
-                "dimensions of this file."
-            )
-            raise ValueError(msg)
-
-
-def _parts(node: Any) -> set[str]:  # noqa: ANN401 - JSON
-    """Return the names of all nodes of a serialized expression, those of literals left out."""
-    if isinstance(node, str):
-        return {node}
-    if isinstance(node, list):
-        return set().union(*map(_parts, node))
-    if isinstance(node, dict):
-        below = (_parts(value) for name, value in node.items() if name not in {"Literal", "Column"})
-        return set(node).union(*below)
-    return set()
 
 
 def _between(
@@ -151,8 +103,10 @@ def _between(
     since: datetime | None,
     until: datetime | None,
 ) -> pl.LazyFrame:
+    stray = pl.col("day") == STRAY_DAY
     if since is not None:
-        frame = frame.filter(pl.col("day") >= since.date(), pl.col(column) >= since)
+        frame = frame.filter((pl.col("day") >= since.date()) | stray, pl.col(column) >= since)
     if until is not None:
+        # the day of the stray rows is before any other
         frame = frame.filter(pl.col("day") <= until.date(), pl.col(column) < until)
     return frame

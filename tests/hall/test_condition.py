@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
+from evalspan.condition import ConditionError, compile_condition
 from evalspan.evaluate._frame import schema
-from evalspan.evaluate._match import MatchError, compile_match
 
 COLUMNS = schema(["customer"])
 ROWS = pl.DataFrame(
@@ -35,11 +35,11 @@ ROWS = pl.DataFrame(
     ],
 )
 def test_a_condition_is_asked_of_each_span(text: str, rows: list[bool | None]) -> None:
-    assert ROWS.select(answer=compile_match(text, COLUMNS))["answer"].to_list() == rows
+    assert ROWS.select(answer=compile_condition(text, COLUMNS))["answer"].to_list() == rows
 
 
 def test_a_condition_without_a_column_holds_for_all() -> None:
-    expression = compile_match("true", COLUMNS)
+    expression = compile_condition("true", COLUMNS)
     assert ROWS.with_columns(answer=expression)["answer"].to_list() == [True] * 3
 
 
@@ -71,6 +71,15 @@ def test_a_condition_without_a_column_holds_for_all() -> None:
     ],
 )
 def test_what_is_no_condition_on_one_span_is_refused(text: str, problem: str) -> None:
-    with pytest.raises(MatchError) as refused:
-        compile_match(text, COLUMNS)
+    with pytest.raises(ConditionError) as refused:
+        compile_condition(text, COLUMNS)
     assert problem in str(refused.value)
+
+
+def test_the_words_of_an_error_are_those_of_the_table_it_is_asked_of() -> None:
+    with pytest.raises(ConditionError) as unknown:
+        compile_condition("customr = 'a'", COLUMNS, row="score", table="SCORES")
+    assert "a score has no column 'customr'. Did you mean 'customer'?" in str(unknown.value)
+    assert "those of SCORES" in str(unknown.value)
+    with pytest.raises(ConditionError, match="asked of one score at a time"):
+        compile_condition("count(*) > 1", COLUMNS, row="score", table="SCORES")

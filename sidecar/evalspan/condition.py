@@ -1,4 +1,7 @@
-"""Match expressions: Polars SQL over one span, checked before anything is read."""
+"""Conditions: Polars SQL over one row of a table, checked before anything is read.
+
+A check's `match` is asked of a span, a view's `filter` of a score.
+"""
 
 import json
 from collections.abc import Mapping
@@ -20,30 +23,36 @@ _FORBIDDEN: Final = {
 }
 
 
-class MatchError(ValueError):
-    """A match expression that cannot be used; says why and what to do."""
+class ConditionError(ValueError):
+    """A condition that cannot be used; says why and what to do."""
 
 
-def compile_match(text: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
-    """Return the expression, which gives one Boolean per row; raises MatchError."""
+def compile_condition(
+    text: str, columns: Mapping[str, pl.DataType], *, row: str = "span", table: str = "SPANS"
+) -> pl.Expr:
+    """Return the expression, which gives one Boolean per row; raises ConditionError.
+
+    `columns`: those that it may name, with their types. `row` and `table` are the words of
+    an error for what it is asked of and where the columns are described.
+    """
     try:
         expression = pl.sql_expr(text)
     except Exception as error:
         if "select" in text.lower():
-            raise MatchError(_refuse("a sub-query")) from error
+            raise ConditionError(_refuse("a sub-query", row)) from error
         msg = f"this is no SQL condition: {error}"
-        raise MatchError(msg) from error
+        raise ConditionError(msg) from error
     parts = _parts(json.loads(expression.meta.serialize(format="json")))
     for part, what in _FORBIDDEN.items():
         if part in parts:
-            raise MatchError(_refuse(what))
-    _check_columns(expression, columns)
-    _check_by_running(expression, columns)
+            raise ConditionError(_refuse(what, row))
+    _check_columns(expression, columns, row, table)
+    _check_by_running(expression, columns, row)
     return expression
 
 
-def _refuse(what: str) -> str:
-    return f"{what} is not possible here: the condition is asked of one span at a time"
+def _refuse(what: str, row: str) -> str:
+    return f"{what} is not possible here: the condition is asked of one {row} at a time"
 
 
 def _parts(node: Any) -> set[str]:  # noqa: ANN401 - JSON
@@ -58,34 +67,36 @@ def _parts(node: Any) -> set[str]:  # noqa: ANN401 - JSON
     return set()
 
 
-def _check_columns(expression: pl.Expr, columns: Mapping[str, pl.DataType]) -> None:
+def _check_columns(
+    expression: pl.Expr, columns: Mapping[str, pl.DataType], row: str, table: str
+) -> None:
     for name in expression.meta.root_names():
         if name not in columns:
             near = get_close_matches(name, list(columns), n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             msg = (
-                f"a span has no column {name!r}.{hint} Columns are those of SPANS and the "
+                f"a {row} has no column {name!r}.{hint} Columns are those of {table} and the "
                 "dimensions of this file."
             )
-            raise MatchError(msg)
+            raise ConditionError(msg)
 
 
-def _check_by_running(expression: pl.Expr, columns: Mapping[str, pl.DataType]) -> None:
+def _check_by_running(expression: pl.Expr, columns: Mapping[str, pl.DataType], row: str) -> None:
     """Run it over an empty row and a filled one, together and apart: the answers must agree."""
-    used = {name: columns[name] for name in expression.meta.root_names()} or {"role": pl.String()}
+    used = {name: columns[name] for name in expression.meta.root_names()} or {"any": pl.String()}
     rows = pl.DataFrame({name: [None, _example(kind)] for name, kind in used.items()}, schema=used)
     try:
         whole = rows.with_columns(expression.alias("answer"))["answer"]
         apart = [rows[i].with_columns(expression.alias("answer"))["answer"] for i in (0, 1)]
     except Exception as error:
         problem = str(error).split("\n", maxsplit=1)[0]
-        msg = f"it cannot be computed for a span: {problem}"
-        raise MatchError(msg) from error
+        msg = f"it cannot be computed for a {row}: {problem}"
+        raise ConditionError(msg) from error
     if whole.dtype not in {pl.Boolean, pl.Null}:
         msg = f"it must give true or false, but gives {whole.dtype}"
-        raise MatchError(msg)
+        raise ConditionError(msg)
     if whole.to_list() != [*apart[0].to_list(), *apart[1].to_list()]:
-        raise MatchError(_refuse("a function over several spans"))
+        raise ConditionError(_refuse(f"a function over several {row}s", row))
 
 
 def _example(kind: pl.DataType) -> object:
