@@ -107,9 +107,9 @@ def walk_commands() -> Iterator[tuple[list[str], Any]]:
     """Yield path and command of everything that can be typed."""
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
         below = getattr(command, "commands", None)
-        if below is None:
+        if below is None or command.invoke_without_command:
             yield [name], command
-        else:
+        if below is not None:
             yield from (([name, inner], each) for inner, each in below.items())
 
 

@@ -1,103 +1,135 @@
-"""Write the Grafana dashboard as JSON: `python grafana/dashboard.py [--check]`.
+"""Write the Grafana dashboards as JSON: `python grafana/dashboard.py [--check]`.
 
-The words stand in `quality.py` and `sections.py`, the queries in `queries.py`. With `--check`
-nothing is written and the exit code is 1 when the committed file differs.
+The words of each stand in its own file, the queries in `queries.py`, the variables in
+`variables.py`. With `--check` nothing is written and the exit code is 1 when a committed file
+differs.
 """  # noqa: INP001 - a folder of scripts, no package
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import queries as ask
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard
-from panels import METRICS
-from sections import SECTIONS
+from optimization_page import optimization
+from overview_page import overview
+from panels import METRICS, Section
+from pipeline_page import pipeline
+from prompt_page import prompt
+from regression_page import regression
+from variables import variables
 
-OUTPUT = Path(__file__).with_name("dashboards") / "evalspan.json"
-WINDOWS = "5m,15m,1h,6h,1d,7d"
-# Variable → (label on the page, metric and label whose values it offers).
-CHOICES = {
-    "service": ("Service", "label_values(evalspan_verdicts_total, service)"),
-    "check": ("Check", "label_values(evalspan_verdicts_total, check)"),
-    "prompt": ("Prompt", "label_values(evalspan_verdicts_total, prompt)"),
-    "customer": ("Customer", "label_values(evalspan_verdicts_total, customer)"),
+FOLDER = Path(__file__).with_name("dashboards")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A dashboard: what it is for, its rows, its subjects and its filters."""
+
+    title: str
+    about: str
+    sections: Callable[[], Sequence[Section]]
+    chosen: Sequence[str]
+    subjects: Sequence[str] = ()
+
+
+PROMPT_FILTERS = ("service", "prompt", "version", "model", "customer", "check")
+PAGES: Mapping[str, Page] = {
+    "overview": Page(
+        "Overview",
+        "Scores per prompt and version, what regressed, and tokens, cost, latency, errors and the "
+        "machines beside them on one axis of time.",
+        overview,
+        (*PROMPT_FILTERS, "window", "target"),
+    ),
+    "prompt": Page(
+        "Prompt",
+        "One prompt: its versions side by side, their tokens and cost, and what fails.",
+        prompt,
+        ("service", "version", "model", "customer", "check", "view", "window", "target"),
+        ("prompt",),
+    ),
+    "regression": Page(
+        "Regression",
+        "One proven drop: before and after, where, what moved with it, what the report says.",
+        regression,
+        ("window",),
+        ("id", "check"),
+    ),
+    "optimization": Page(
+        "Optimization",
+        "Searches for a better prompt: before and after with intervals, accepted or not and why.",
+        optimization,
+        ("check", "view"),
+    ),
+    "pipeline": Page(
+        "Pipeline",
+        "What became of every span and every evaluation, how late, and what judges cost.",
+        pipeline,
+        ("check", "window"),
+    ),
 }
 
 
-def make() -> dashboard.Dashboard:
-    """Return the whole dashboard."""
+def make(name: str) -> dashboard.Dashboard:
+    """Return one whole dashboard."""
+    page = PAGES[name]
     made = (
-        build.Dashboard("evalspan")
-        .uid("evalspan")
-        .description(
-            "Quality of LLM features beside latency, tokens, cost and the host: scores, what "
-            "regressed, why, and whether everything was seen."
-        )
+        build.Dashboard(f"evalspan {page.title}")
+        .uid(f"evalspan-{name}")
+        .description(page.about)
         .tags(["evalspan", "genai"])
         .editable()
         .time("now-6h", "now")
         .refresh("30s")
         .timezone("browser")
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-        .annotation(_regression_marks())
+        .link(_others())
     )
-    for variable in _variables():
+    for mark in _marks(page):
+        made.annotation(mark)
+    for variable in variables(page.chosen, page.subjects):
         made.with_variable(variable)
-    for section in SECTIONS:
-        title, panels = section()
+    for title, panels in page.sections():
         made.with_row(build.Row(title))
         for panel in panels:
             made.with_panel(panel)
     return _numbered(made.build())
 
 
-def text() -> str:
-    """Return the JSON text of the dashboard, the same at every call."""
-    return JSONEncoder(indent=2, sort_keys=True, ensure_ascii=False).encode(make()) + "\n"
+def text(name: str) -> str:
+    """Return the JSON text of a dashboard, the same at every call."""
+    return JSONEncoder(indent=2, sort_keys=True, ensure_ascii=False).encode(make(name)) + "\n"
 
 
-def _variables() -> list[build.QueryVariable | build.DatasourceVariable | build.CustomVariable]:
-    sources = [
-        build.DatasourceVariable(name).label(label).type(kind)
-        for name, label, kind in (
-            ("datasource", "Prometheus", "prometheus"),
-            ("logs", "Loki", "loki"),
-        )
-    ]
-    window = (
-        build.CustomVariable("window")
-        .label("Window")
-        .description("How much time stands behind each point of a pass rate.")
-        .values(WINDOWS)
-        .current(dashboard.VariableOption(text="15m", value="15m"))
-    )
-    return [*sources, *(_choice(name, *what) for name, what in CHOICES.items()), window]
-
-
-def _choice(name: str, label: str, query: str) -> build.QueryVariable:
+def _others() -> build.DashboardLink:
     return (
-        build.QueryVariable(name)
-        .label(label)
-        .query(query)
-        .datasource(METRICS)
-        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
-        .multi(multi=True)
-        .include_all(include_all=True)
-        .all_value(".*")
-        .current(dashboard.VariableOption(text="All", value="$__all"))
+        build.DashboardLink("evalspan")
+        .type(dashboard.DashboardLinkType.DASHBOARDS)
+        .tags(["evalspan"])
+        .keep_time(keep_time=True)
+        .include_vars(include_vars=True)
     )
 
 
-def _regression_marks() -> build.AnnotationQuery:
-    return (
-        build.AnnotationQuery()
-        .name("Open regressions")
-        .datasource(METRICS)
-        .enable(enable=True)
-        .icon_color("red")
-        .expr('evalspan_regression_open{check=~"$check",direction="regression"} == 1')
-    )
+def _marks(page: Page) -> list[build.AnnotationQuery]:
+    """Return the marks of deployments, and of regressions, where the filters are there."""
+    named = {*page.chosen, *page.subjects}
+    marks = []
+    if {"service", "prompt", "version", "model"} <= named:
+        marks.append(_mark("Deployed", "blue", ask.DEPLOYED))
+    if "check" in named and "window" in named:
+        regressed = f"evalspan_regression_open{{{ask.REGRESSIONS}}} == 1"
+        marks.append(_mark("Open regressions", "red", regressed))
+    return marks
+
+
+def _mark(name: str, color: str, expression: str) -> build.AnnotationQuery:
+    mark = build.AnnotationQuery().name(name).datasource(METRICS).enable(enable=True)
+    return mark.icon_color(color).expr(expression)
 
 
 def _numbered(made: dashboard.Dashboard) -> dashboard.Dashboard:
@@ -108,15 +140,21 @@ def _numbered(made: dashboard.Dashboard) -> dashboard.Dashboard:
 
 
 def main() -> int:
-    """Write the file, or compare it."""
-    wanted = text()
+    """Write the files, or compare them."""
+    differing = [name for name in PAGES if not _is_written(name, text(name))]
     if "--check" not in sys.argv[1:]:
-        OUTPUT.write_text(wanted, encoding="utf-8")
+        FOLDER.mkdir(exist_ok=True)
+        for name in differing:
+            (FOLDER / f"{name}.json").write_text(text(name), encoding="utf-8")
         return 0
-    if OUTPUT.read_text(encoding="utf-8") == wanted:
-        return 0
-    sys.stderr.write(f"{OUTPUT.name} is not what dashboard.py makes: run it without --check\n")
-    return 1
+    for name in differing:
+        sys.stderr.write(f"{name}.json is not what dashboard.py makes: run it without --check\n")
+    return 1 if differing else 0
+
+
+def _is_written(name: str, wanted: str) -> bool:
+    file = FOLDER / f"{name}.json"
+    return file.exists() and file.read_text(encoding="utf-8") == wanted
 
 
 if __name__ == "__main__":

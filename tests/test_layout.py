@@ -13,8 +13,10 @@ READ_SIDE = ("views", "detect", "explain", "optimize", "report")
 ROOMS = (*WRITE_SIDE, *READ_SIDE)
 # What stands around the rooms, and what of it each may import.
 AROUND = {
-    "pipeline": {*ROOMS, *HALL, "v1"},
-    "commands": {"pipeline", "config", "plugin", "bench", "demo", "testing", "commands"},
+    "pipeline": {*ROOMS, *HALL, "v1", "grafana", "processes"},
+    "processes": {"receive", "wal"},
+    "grafana": {"config"},
+    "commands": {"pipeline", "grafana", "config", "plugin", "bench", "demo", "testing", "commands"},
     "demo": {"pipeline", "commands", "config", "testing", "demo"},
     "testing": {"config", "llm"},
     "bench": {"pipeline", "testing", *ROOMS, *HALL},

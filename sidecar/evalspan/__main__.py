@@ -11,9 +11,12 @@ from evalspan.commands import (
     bench,
     config,
     demo,
+    detect,
     dev,
+    grafana,
     ingest,
     ledger,
+    metrics,
     plugins,
     scores,
     serve,
@@ -24,8 +27,8 @@ from evalspan.plugin import PluginError
 
 EXIT_CODES = """
 Exit codes: 0 done; 1 the answer is no (the ledger does not balance, a regression
-is open, a proposal was rejected); 2 the command or the config is wrong; 3 something
-broke while running.
+is open, a proposal was rejected, there is nothing to show yet); 2 the command or the
+config is wrong; 3 something broke while running.
 """
 
 app = typer.Typer(
@@ -60,7 +63,7 @@ def _options(
 
 for _module in (serve, ingest, scores, analysis, plugins, ledger, bench, demo):
     _module.register(app)
-for _module in (config, wal, dev):
+for _module in (detect, config, wal, metrics, grafana, dev):
     app.add_typer(_module.app)
 
 

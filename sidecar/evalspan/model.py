@@ -10,6 +10,7 @@ unit in the name. Null means "not known" or "no verdict"; NaN never occurs.
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 import pyarrow as pa
@@ -20,6 +21,9 @@ INT: Final = pa.int64()
 REAL: Final = pa.float64()
 FLAG: Final = pa.bool_()
 LABELS_MAP: Final = pa.map_(TEXT, TEXT)
+# Rows of one commit lie on a few days; those on any others are filed under this day together,
+# which a reading of any time looks into as well.
+STRAY_DAY: Final = date(1970, 1, 1)
 
 # An attribute that no column took, with its OTLP type kept exactly: one of the
 # value fields is set. Arrays and maps stay as the bytes of their AnyValue.
@@ -82,7 +86,7 @@ class Table:
     """A table of the contract.
 
     `name` is its folder below the data folder, `key` the columns that tell two
-    rows apart, `time` the column whose UTC day partitions the files.
+    rows apart, `time` the column whose UTC day partitions the files (see `STRAY_DAY`).
     """
 
     name: str
@@ -296,7 +300,11 @@ SCORES: Final = Table(
             _column("check", TEXT, "Name of the check or checklist.", "gen_ai.evaluation.name"),
             _column("item", TEXT, "Question or field path; empty if the check has one verdict."),
             _column("revision", TEXT, "Hash of everything that decides the verdict."),
-            _column("attempt", pa.int32(), "Attempt of the trace that was evaluated."),
+            _column(
+                "attempt",
+                pa.int32(),
+                "Attempt of the trace that was evaluated; 0 if it could not be settled.",
+            ),
             _column("evaluator", TEXT, "Kind: " + ", ".join(EVALUATORS) + "."),
             _column("value", REAL, "Number measured.", "gen_ai.evaluation.score.value"),
             _column("verdict", TEXT, "pass, fail or null.", "gen_ai.evaluation.score.label"),
@@ -314,6 +322,12 @@ SCORES: Final = Table(
             _column("dimensions", LABELS_MAP, "The configured dimensions and their values."),
             _column("evaluated_time", TIME, "When the verdict was made."),
             _column("segment", INT, "Segment at which the trace settled.", required=True),
+            _column(
+                "about",
+                TEXT,
+                "span or trace: what was asked about. A verdict about a trace takes the place of "
+                "the one of an earlier attempt, whose root may have been another span.",
+            ),
         ],
     ),
 )
@@ -329,12 +343,13 @@ QUARANTINE: Final = Table(
             _column("offset", INT, "Offset of its record in the segment.", required=True),
             _column("part", INT, "Which span or log record of the request, from 0.", required=True),
             _column("signal", TEXT, "traces or logs."),
-            _column("reason", TEXT, "What is wrong with it.", required=True),
+            _column("reason", TEXT, "What is wrong with it, one of a few words.", required=True),
             _column("trace_id", TEXT, "Trace id, as far as it can be read."),
             _column("span_id", TEXT, "Span id, as far as it can be read."),
-            _column("bytes", pa.binary(), "The bytes as they came."),
+            _column("bytes", pa.binary(), "Its bytes as they came, or its whole request."),
             _column("resource", TEXT, "The resource it came with as OTLP/JSON, if readable."),
             _column("received_time", TIME, "When it was accepted.", required=True),
+            _column("detail", TEXT, "Where in the bytes, how large, what was met instead."),
         ],
     ),
 )
@@ -348,11 +363,12 @@ LEDGER: Final = Table(
         [
             _column("segment", INT, "Segment of the log.", required=True),
             _column("time", TIME, "When the segment was closed.", required=True),
-            _column("subject", TEXT, "spans, log_records, or check:NAME.", required=True),
+            _column("subject", TEXT, "spans, log_records, traces, or check:NAME.", required=True),
             _column(
                 "outcome",
                 TEXT,
-                "received, stored, duplicate, quarantined; expected, done, skipped, error.",
+                "received, stored, duplicate, quarantined; unread: a log record whose content no "
+                "span could get; settled; expected, done, skipped, error.",
                 required=True,
             ),
             _column("reason", TEXT, "Which kind of it; empty if there is one kind."),
@@ -368,13 +384,17 @@ REGRESSIONS: Final = Table(
     time="detected_time",
     schema=pa.schema(
         [
-            _column("id", TEXT, "Stable id: check, slice, kind and versions.", required=True),
+            _column("id", TEXT, "Stable id of the change, the same in every state.", required=True),
             _column("detected_time", TIME, "When this state was seen.", required=True),
             _column("view", TEXT, "View it was found in."),
             _column("check", TEXT, "Check."),
             _column("kind", TEXT, "time, version or mix."),
-            _column("direction", TEXT, "regression, improvement or mix_shift."),
-            _column("state", TEXT, "open or resolved."),
+            _column(
+                "direction",
+                TEXT,
+                "regression, improvement, mix_shift, or revision: the check itself was changed.",
+            ),
+            _column("state", TEXT, "open, worsening, recovered, muted or resolved."),
             _column("slice", TEXT, "Slice as a JSON object; {} is everything."),
             _column("aliases", TEXT, "Other names of the same rows, JSON list."),
             _column("version_dimension", TEXT, "Dimension whose new value is compared."),
@@ -397,6 +417,10 @@ REGRESSIONS: Final = Table(
             _column("evidence_nats", REAL, "Log of the evidence against no change."),
             _column("exemplars", pa.list_(TEXT), "Trace ids of failing candidate spans."),
             _column("reason", TEXT, "One sentence that says it."),
+            _column("state_time", TIME, "End of the batch that showed this state."),
+            _column("history_start", TIME, "Where the verdicts begin that were compared."),
+            _column("mute_reason", TEXT, "Why a person muted it."),
+            _column("mute_until", TIME, "When the mute ends."),
         ],
     ),
 )

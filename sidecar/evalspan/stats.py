@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its modules are loaded when they are used, which the write side never does
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, logsumexp
-from scipy.stats import beta, binomtest, norm, t
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +76,7 @@ def wilson_interval(passes: float, total: float, level: float = 0.95) -> Interva
         raise ValueError(message)
     if total == 0:
         return Interval(math.nan, 0.0, 1.0)
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(scipy.special.ndtri(0.5 + level / 2))
     rate = passes / total
     centre = (rate + z * z / (2 * total)) / (1 + z * z / total)
     spread = math.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
@@ -166,19 +165,22 @@ def exact_log_evidence(
         total += tilts * k1 - _log_moment(int(n1), int(k), int(n), tilts)
     half = len(TILTS)
     cost = math.log(half)
-    return float(logsumexp(total[:half])) - cost, float(logsumexp(total[half:])) - cost
+    low, high = (float(scipy.special.logsumexp(part)) for part in (total[:half], total[half:]))
+    return low - cost, high - cost
 
 
 def _log_moment(n1: int, k: int, n: int, tilts: Floats) -> Floats:
     support = np.arange(max(0, n1 + k - n), min(n1, k) + 1)
     log_weight = -(
-        gammaln(support + 1)
-        + gammaln(k - support + 1)
-        + gammaln(n1 - support + 1)
-        + gammaln(n - k - n1 + support + 1)
+        scipy.special.gammaln(support + 1)
+        + scipy.special.gammaln(k - support + 1)
+        + scipy.special.gammaln(n1 - support + 1)
+        + scipy.special.gammaln(n - k - n1 + support + 1)
     )
-    log_weight -= logsumexp(log_weight)
-    return np.asarray(logsumexp(tilts[:, None] * support + log_weight, axis=1), dtype=np.float64)
+    log_weight -= scipy.special.logsumexp(log_weight)
+    return np.asarray(
+        scipy.special.logsumexp(tilts[:, None] * support + log_weight, axis=1), dtype=np.float64
+    )
 
 
 def stratified_difference(
@@ -198,7 +200,8 @@ def stratified_difference(
     mean0, error0 = _mean_and_error(baseline[:, both])
     share = weight[both] / weight[both].sum()
     estimate = float(share @ (mean1 - mean0))
-    half = float(norm.ppf(0.5 + level / 2)) * math.sqrt(float(share**2 @ (error1 + error0)))
+    z = float(scipy.special.ndtri(0.5 + level / 2))
+    half = z * math.sqrt(float(share**2 @ (error1 + error0)))
     return Interval(estimate, max(-1.0, estimate - half), min(1.0, estimate + half))
 
 
@@ -234,7 +237,7 @@ def mix_difference(
     spread = float(share @ (mean - share @ mean) ** 2)
     sizes = 1 / _effective(candidate) + 1 / _effective(baseline)
     within = float(shift**2 @ (np.maximum(both[3] / safe - mean**2, 0.0) * both[1] / safe**2))
-    half = float(norm.ppf(0.5 + level / 2)) * math.sqrt(spread * sizes + within)
+    half = float(scipy.special.ndtri(0.5 + level / 2)) * math.sqrt(spread * sizes + within)
     return Interval(estimate, estimate - half, estimate + half)
 
 
@@ -300,7 +303,8 @@ def mcnemar_exact(losses: int, gains: int) -> float:
     """Two-sided exact p-value that losses and gains of pairs are equally likely (McNemar 1947)."""
     if losses + gains == 0:
         return 1.0
-    return float(binomtest(losses, losses + gains, 0.5).pvalue)
+    below = float(scipy.special.bdtr(min(losses, gains), losses + gains, 0.5))
+    return min(1.0, 2 * below)
 
 
 def paired_difference_interval(differences: ArrayLike, level: float = 0.95) -> Interval:
@@ -318,7 +322,7 @@ def paired_difference_interval(differences: ArrayLike, level: float = 0.95) -> I
         return Interval(estimate, -1.0, 1.0)
     centre = float(padded.mean())
     error = float(padded.std(ddof=1)) / math.sqrt(padded.size)
-    half = float(t.ppf(0.5 + level / 2, padded.size - 1)) * error
+    half = float(scipy.special.stdtrit(padded.size - 1, 0.5 + level / 2)) * error
     return Interval(estimate, centre - half, centre + half)
 
 
@@ -358,8 +362,9 @@ def _net_bound(losses: int, gains: int, total: int, alpha: float) -> float:
     if total == 0:
         return -1.0
     loss, gain = losses / total, gains / total
-    loss_high = 1.0 if losses == total else float(beta.ppf(1 - alpha, losses + 1, total - losses))
-    gain_low = 0.0 if gains == 0 else float(beta.ppf(alpha, gains, total - gains + 1))
+    quantile = scipy.special.betaincinv  # of the beta distribution
+    loss_high = 1.0 if losses == total else float(quantile(losses + 1, total - losses, 1 - alpha))
+    gain_low = 0.0 if gains == 0 else float(quantile(gains, total - gains + 1, alpha))
     down, up = loss_high - loss, gain - gain_low
     odds = (1 - loss) * (1 - gain)
     correlation = -math.sqrt(loss * gain / odds) if odds > 0 else 0.0

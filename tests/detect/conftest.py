@@ -15,6 +15,7 @@ CUSTOMERS = tuple(f"c{number}" for number in range(6))
 TOPICS = {"easy": 0.95, "plain": 0.85, "hard": 0.6}
 
 Stream = Callable[..., pl.DataFrame]
+Levels = Callable[..., pl.DataFrame]
 
 
 @pytest.fixture
@@ -61,5 +62,36 @@ def make(  # noqa: PLR0913, PLR0917 - each argument is a way in which a stream m
             "cluster": pl.Series([None] * rows, dtype=pl.String),
             "prompt_version": np.where(late, version_after or "v1", "v1"),
             **columns,
+        }
+    ).with_columns(pl.col("time").cast(pl.Datetime("us", "UTC")))
+
+
+@pytest.fixture
+def levels() -> Levels:
+    return at_levels
+
+
+def at_levels(
+    *steps: tuple[float, float],
+    seed: int = 0,
+    days: float = 14,
+    rows_a_day: int = 500,
+    versions: tuple[tuple[float, str], ...] = (),
+) -> pl.DataFrame:
+    """Verdicts whose pass rate is the given one from each (day, rate) on, of one customer each."""
+    generator = np.random.default_rng(seed)
+    rows = int(days * rows_a_day)
+    day = np.sort(generator.random(rows)) * days
+    rate = np.select([day >= d for d, _ in reversed(steps)], [r for _, r in reversed(steps)])
+    named = versions or ((0.0, "v1"),)
+    version = np.select([day >= d for d, _ in reversed(named)], [v for _, v in reversed(named)], "")
+    return pl.DataFrame(
+        {
+            "time": [START + timedelta(days=float(d)) for d in day],
+            "score": (generator.random(rows) < rate).astype(float),
+            "trace_id": [f"t{number:06d}" for number in range(rows)],
+            "customer": generator.choice(CUSTOMERS, rows),
+            "topic": generator.choice(list(TOPICS), rows),
+            "prompt_version": version,
         }
     ).with_columns(pl.col("time").cast(pl.Datetime("us", "UTC")))

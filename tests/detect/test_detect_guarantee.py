@@ -21,7 +21,7 @@ def bound(rows: pl.DataFrame, settings: DetectSettings, number: int = 0) -> floa
     walker = Walker(encode(rows, settings), settings)
     until = len(walker.stream.ends) - 1
     claim = Claim("time", "regression", number, until, 0.0, 0.0, 0.0)
-    incident = Incident(claim, claim, until, np.zeros(rows.height, dtype=np.bool_))
+    incident = Incident(claim, claim, until, np.zeros(rows.height, dtype=np.bool_), *(until,) * 3)
     return false_alarm_bound(walker, incident, until)
 
 
@@ -40,7 +40,7 @@ def test_with_a_large_fall_the_bound_is_small_and_told(
     found = bound(rows, settings)
     assert found is not None
     assert found < 1e-6
-    assert "at most 0.1% of histories" in detect(rows, settings)["reason"][0]
+    assert "at most 1 time in 1,000" in detect(rows, settings)["reason"][0]
 
 
 def test_a_slice_pays_for_the_slices_beside_it(stream: Stream, settings: DetectSettings) -> None:
@@ -61,9 +61,24 @@ def test_no_bound_is_given_where_the_test_does_not_apply(
 ) -> None:
     rows = stream(rows=800)
     assert bound(rows.with_columns(weight=pl.lit(2.0)), settings) is None
-    assert bound(rows.with_columns(score=0.5 * pl.col("score")), settings) is None
-    clusters = pl.concat([rows.with_columns(cluster="trace_id")] * 2)
-    assert bound(clusters, settings) is None
+
+
+def test_graded_scores_are_bounded_as_pass_and_fail(
+    stream: Stream, settings: DetectSettings
+) -> None:
+    rows = stream(rows=1500, fall=0.25)
+    graded = rows.with_columns(score=0.3 + 0.5 * pl.col("score"))
+    assert bound(graded, settings) == bound(rows, settings)
+
+
+def test_of_a_cluster_one_verdict_counts(stream: Stream, settings: DetectSettings) -> None:
+    rows = stream(rows=2500, fall=0.25).with_columns(cluster="trace_id")
+    alone = bound(rows, settings)
+    many = bound(pl.concat([rows] * 5), settings)
+    assert alone is not None
+    assert many is not None
+    # more rows make more slices to choose among, and no more evidence
+    assert alone < many < 100 * alone
 
 
 def test_a_version_is_bounded_without_a_search_over_starts(

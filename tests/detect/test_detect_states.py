@@ -34,7 +34,8 @@ def test_a_fall_of_everything_is_one_regression(stream: Stream, settings: Detect
     assert only["effect_low"] <= -0.12 <= only["effect_high"]
     assert only["baseline_n"] + only["candidate_n"] == rows.height
     assert abs(only["mix_amount"]) < 0.02
-    assert "fell from 0.8" in only["reason"]
+    assert "fell from 83.3 % to 72.4 %" in only["reason"]
+    assert "−10.6 points [−13.1, −8.0]" in only["reason"]
 
 
 def test_exemplars_are_failing_candidate_rows(stream: Stream, settings: DetectSettings) -> None:
@@ -158,8 +159,8 @@ def test_too_little_data_says_nothing_and_how_much_is_missing(
     missing = need(few, settings)
     assert missing.rows == 10
     assert timedelta(days=1.9) < missing.history < timedelta(days=2.2)
-    assert need(few.clear(), settings) == (40, timedelta(days=3))
-    assert need(stream(), settings) == (0, timedelta(0))
+    assert need(few.clear(), settings) == (40, timedelta(days=3), 0)
+    assert need(stream(), settings) == (0, timedelta(0), 0)
 
 
 def test_an_empty_frame_and_one_of_nulls_give_no_states(

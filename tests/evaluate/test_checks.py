@@ -237,6 +237,38 @@ def test_mistakes_are_counted_up_to_a_hundred(frame: Frame, ready: Build) -> Non
     assert checks.score(frame(*answers))["value"].to_list() == [0, 3, 100]
 
 
+def test_an_answer_of_a_million_mistakes_is_one_of_which_the_first_is_told(
+    frame: Frame, ready: Build
+) -> None:
+    checks = ready(json_schema={"schema": {"items": {"type": "string"}}})
+    large, huge = json.dumps([0] * 100_000), json.dumps([0] * 1_000_000)
+    found = checks.score(frame({"output_text": large}, {"output_text": huge}))
+    assert found["passed"].to_list() == [False, None]
+    assert found["value"].to_list() == [None, None]
+    assert found["reason"][0] == '$[0]: 0 is not of type "string"'
+    assert found["reason"][1].startswith("too long to be checked: ")
+    assert found["error"].to_list() == [None, None]
+
+
+def test_a_pattern_that_would_take_for_ever_gives_no_verdict(frame: Frame, ready: Build) -> None:
+    pattern = r"^(?!z)((a|b|ab)*)\1c$"
+    checks = ready(json_schema={"schema": {"items": {"pattern": pattern}}})
+    found = checks.score(
+        frame({"output_text": json.dumps(["ababc"])}, {"output_text": json.dumps(["ab" * 40])})
+    )
+    assert found["passed"].to_list() == [True, None]
+    assert "backtracking" in found["reason"][1]
+
+
+def test_whatever_an_answer_holds_reason_and_evidence_are_short(frame: Frame, ready: Build) -> None:
+    checks = ready(json_schema={"schema": {"additionalProperties": {"type": "integer"}}})
+    answers = [{"k" * 5_000: "v" * 5_000}, {f"k{n}": "v" for n in range(5_000)}, {"k": ["v"] * 900}]
+    found = checks.score(frame(*({"output_text": json.dumps(answer)} for answer in answers)))
+    assert found["passed"].to_list() == [False] * 3
+    assert found["reason"].str.len_chars().max() == 1000
+    assert found["evidence"].str.len_chars().max() == 200
+
+
 def test_prices_of_the_user_come_first(frame: Frame, tmp_path: Path) -> None:
     prices = Prices({"gpt-4o-mini": ModelPrice(input=1, output=2, cache_read=0.5)})
     checks = {"cost": CheckSettings()}

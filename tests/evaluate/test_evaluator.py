@@ -20,10 +20,13 @@ from evalspan.evaluate import (
     Evaluated,
     Evaluator,
     Problem,
+    _evaluator,
     build,
     validate,
 )
 
+START = datetime(2026, 3, 1, tzinfo=UTC)
+SCHEMA = pl.DataFrame(pl.from_arrow(model.SPANS.empty())).schema
 Frame = Callable[..., pl.DataFrame]
 Build = Callable[..., Evaluator]
 
@@ -76,6 +79,7 @@ def test_a_score_has_all_columns_of_the_contract(frame: Frame, ready: Build) -> 
             "dimensions": [("customer", "acme")],
             "evaluated_time": when,
             "segment": 7,
+            "about": "span",
         }
     ]
 
@@ -362,3 +366,71 @@ def test_checklists_are_validated_too(tmp_path: Path) -> None:
         ("checklists", "latency"),
     ]
     assert all(isinstance(p, Problem) and "checklists." in str(p) for p in problems)
+
+
+WORDS = st.sampled_from(["a", "b", "c", "d", "e"])
+OF_TRACES = st.lists(st.tuples(WORDS, st.sampled_from(["fine", "I am sorry", None])), max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=OF_TRACES, earlier=OF_TRACES, most=st.integers(1, 6))
+def test_what_is_evaluated_in_slices_is_what_is_evaluated_at_once(
+    rows: list[tuple[str, str | None]], earlier: list[tuple[str, str | None]], most: int
+) -> None:
+    """Slices hold whole traces, the late ones with their context, and are counted together."""
+    given = {
+        "no_apology": {"use": "contains", "none": ["sorry"], "sample": 0.5},
+        "tool_loop": {"times": 2},
+        "status": {"match": "output_text IS NOT NULL"},
+    }
+    checks = {name: CheckSettings(**each) for name, each in given.items()}
+    parts = [_of_traces(part, start) for part, start in ((rows, 0), (earlier, 100))]
+    found = []
+    for size in (most, 1_000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_evaluator, "_MOST_SPANS", size)
+            evaluator = build(checks, folder=Path.cwd())
+            found.append(evaluator.evaluate(*parts, segment=3, evaluated_time=START))
+            evaluator.close()
+    sliced, at_once = found
+    assert sorted(sliced.counts) == sorted(at_once.counts)
+    order = ["trace_id", "span_id", "check", "item"]
+    one, other = (pl.DataFrame(each.scores).sort(order) for each in found)
+    assert one.equals(other)
+    assert sliced.scores.schema == at_once.scores.schema
+
+
+def _of_traces(rows: list[tuple[str, str | None]], start: int) -> pl.DataFrame:
+    full = [
+        {
+            "trace_id": trace * 32,
+            "span_id": f"{start + number:016x}",
+            "content": number,
+            "start_time": START,
+            "role": "llm",
+            "output_text": text,
+            "received_time": START,
+            "segment": 1,
+            "attempt": 1,
+            "counts": number % 5 != 0,
+            "root": False,
+        }
+        for number, (trace, text) in enumerate(rows)
+    ]
+    added = {"attempt": pl.Int32, "counts": pl.Boolean, "root": pl.Boolean}
+    return pl.DataFrame(full, schema={**SCHEMA, **added}, orient="row")
+
+
+def test_a_late_root_takes_the_verdict_on_its_trace(frame: Frame, ready: Build) -> None:
+    checks = ready(tool_loop={"times": 2}, status={"match": "true"})
+    call = {"role": "tool", "tool_name": "search", "input_text": "{}"}
+    early = frame(call, call)
+    root = frame({"role": "agent", "span_id": "f" * 16, "attempt": 2})
+    earlier = early.with_columns(root=pl.lit(value=False))
+    rows = [
+        *checks.evaluate(early).scores.to_pylist(),
+        *checks.evaluate(root, earlier).scores.to_pylist(),
+    ]
+    loops = [(r["span_id"], r["attempt"], r["about"]) for r in rows if r["check"] == "tool_loop"]
+    assert loops == [(early["span_id"][0], 1, "trace"), ("f" * 16, 2, "trace")]
+    assert {r["about"] for r in rows if r["check"] == "status"} == {"span"}

@@ -1,6 +1,7 @@
 """Stories: what changed in the scores, and what the explanation says."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -92,6 +93,42 @@ def test_a_new_prompt_version_comes_with_the_diff(
     assert "prompt_version v1" in first["countermeasure"]
     assert json.loads(second["slice"]) == {"customer": "c2"}
     assert found["prompt_diff"].null_count() == found.height - 1
+
+
+def test_a_slice_that_is_all_of_a_version_s_drop_is_no_second_cause_of_it(
+    scores: Scores, regression: Regression, settings: ExplainSettings
+) -> None:
+    rows = scores(fall=0.5, where={"customer": "c2"}, version_after="v2")
+    version = regression(kind="version", version_dimension="prompt_version", old="v1", new="v2")
+    found = explain(rows, version, settings)
+    first, second = found.row(0, named=True), found.row(1, named=True)
+    assert first["share"] == pytest.approx(1.0, abs=0.1)
+    assert second["title"].endswith("; the same traffic as cause 1")
+    assert (second["share"], second["share_low"], second["share_high"]) == (None, None, None)
+
+
+def test_slices_that_hold_parts_of_a_version_s_drop_say_so(
+    scores: Scores, regression: Regression, settings: ExplainSettings
+) -> None:
+    one = scores(fall=0.5, where={"customer": "c2"}, version_after="v2")
+    two = scores(seed=1, fall=0.5, where={"topic": "hard"}, version_after="v2")
+    found = explain(pl.concat([one, two]), regression(), settings)
+    parts = found.filter(pl.col("kind") == "slice")
+    assert parts.height >= 2
+    assert all(title.endswith("; a part of the traffic of cause 1") for title in parts["title"])
+    assert parts["share"].is_not_null().all()
+
+
+def test_a_fall_is_written_in_one_way(
+    scores: Scores, regression: Regression, settings: ExplainSettings
+) -> None:
+    found = explain(scores(fall=0.5, where={"customer": "c2"}), regression(), settings)
+    number = r"[+−]\d+\.\d"
+    told = (
+        rf"customer=c2 fell: \d+\.\d % to \d+\.\d %, {number} points( like for like)? "
+        rf"\[{number}, {number}\] \(\d+ verdicts before, \d+ after\)"
+    )
+    assert re.fullmatch(told, found["title"][0]), found["title"][0]
 
 
 def test_a_version_that_came_with_a_fall_over_time_is_named_and_an_unknown_text_is_no_diff(

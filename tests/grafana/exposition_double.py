@@ -1,5 +1,6 @@
 """A double of the sidecar's metrics page: every declared metric, with plausible numbers.
 
+Beside them stand the metrics of GPUs, TPUs and model servers, which no machine of a test has.
 It is no sidecar: it shows only that queries name metrics and labels that are
 declared. Counters grow with the time since it was made.
 """
@@ -13,7 +14,7 @@ from evalspan.metrics import DECLARED, Declared
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 DIMENSIONS = ("customer",)
 LABELS: Mapping[str, tuple[str, ...]] = {
-    "check": ("json_valid", "refusal"),
+    "check": ("json_valid", "refusal", "tokens"),
     "customer": ("acme", "globex"),
     "dimension": ("customer",),
     "direction": ("regression",),
@@ -36,9 +37,26 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "service": ("shop",),
     "service_name": ("shop",),
     "signal": ("traces", "logs"),
+    "side": ("baseline", "candidate"),
+    "state": ("open",),
     "slice": (r"{\"customer\":\"acme\"}",),
     "verdict": ("pass", "fail"),
     "version": ("0.1.0",),
+}
+# Written by others: dcgm-exporter, vLLM, the TPU device plugin of GKE. Name → labels.
+_GPU = {"gpu", "UUID", "device", "modelName", "Hostname"}
+_TPU = {"make", "model", "accelerator_id", "tpu_topology"}
+ELSEWHERE: Mapping[str, set[str]] = {
+    "DCGM_FI_DEV_GPU_UTIL": _GPU,
+    "DCGM_FI_DEV_FB_USED": _GPU,
+    "DCGM_FI_DEV_FB_FREE": _GPU,
+    "duty_cycle": _TPU,
+    "memory_used": _TPU,
+    "memory_total": _TPU,
+    "vllm:num_requests_running": {"model_name"},
+    "vllm:num_requests_waiting": {"model_name"},
+    "vllm:kv_cache_usage_perc": {"model_name"},
+    "vllm:gpu_cache_usage_perc": {"model_name"},
 }
 
 
@@ -53,6 +71,7 @@ class ExpositionDouble:
         """Return OpenMetrics text."""
         seconds = time.monotonic() - self._start
         lines = [line for metric in DECLARED for line in _metric(metric, seconds)]
+        lines += [line for name in ELSEWHERE for line in _elsewhere(name)]
         return "\n".join([*lines, "# EOF", ""])
 
 
@@ -66,8 +85,8 @@ def label_names(metric: Declared) -> list[str]:
 
 
 def _metric(metric: Declared, seconds: float) -> Iterator[str]:
-    yield f"# TYPE {metric.name} {metric.kind}"
-    yield f"# HELP {metric.name} {metric.help}"
+    yield f"# TYPE {metric.family} {metric.kind}"
+    yield f"# HELP {metric.family} {metric.help}"
     names = label_names(metric)
     for values in product(*(LABELS[name] for name in names)):
         labels = [f'{name}="{value}"' for name, value in zip(names, values, strict=True)]
@@ -78,7 +97,14 @@ def _metric(metric: Declared, seconds: float) -> Iterator[str]:
             yield f"{metric.name}_total{{{','.join(labels)}}} {3 + seconds}{exemplar}"
         else:
             suffix = "_info" if metric.kind == "info" else ""
-            yield f"{metric.name}{suffix}{{{','.join(labels)}}} 1.0"
+            yield f"{metric.family}{suffix}{{{','.join(labels)}}} 1.0"
+
+
+def _elsewhere(name: str) -> Iterator[str]:
+    values = {"make": "cloud-tpu"}
+    labels = ",".join(f'{label}="{values.get(label, "0")}"' for label in sorted(ELSEWHERE[name]))
+    yield f"# TYPE {name} gauge"
+    yield f"{name}{{{labels}}} 40.0"
 
 
 def _histogram(metric: Declared, labels: list[str], seconds: float) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What a scrape shows: counts, buckets, exemplars, and labels within their budget."""
 
 import math
+import re
 import socket
 import threading
 import urllib.request
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
@@ -219,7 +221,38 @@ def test_a_target_that_is_no_address_is_an_answer() -> None:
 
 
 def test_every_metric_has_a_help_text_and_follows_the_naming_rules() -> None:
+    names = [declared.name for declared in DECLARED]
+    assert len(names) == len(set(names))
     for declared in DECLARED:
         assert declared.help.endswith(".")
-        assert not declared.name.endswith("_total")
-        assert declared.name.startswith(("evalspan_", "gen_ai_"))
+        assert re.fullmatch(r"(evalspan|gen_ai)_[a-z_]*[a-z]", declared.name)
+        assert not declared.name.endswith(("_total", "_count", "_sum", "_bucket", "_created"))
+        assert declared.name.endswith("_info") == (declared.kind == "info")
+        assert not re.search("milli|micro|minute|_ms|kilo|percent|dollar", declared.name)
+        assert list(declared.buckets) == sorted(set(declared.buckets))
+        assert bool(declared.buckets) == (declared.kind == "histogram")
+
+
+def test_the_metrics_of_the_conventions_are_named_as_the_exporter_of_the_collector_does() -> None:
+    # Name and unit of the conventions: dots become _, s becomes seconds, {token} nothing.
+    units = {"s": "_seconds", "{token}": ""}
+    conventions = {
+        "gen_ai.client.operation.duration": "s",
+        "gen_ai.client.operation.time_to_first_chunk": "s",
+        "gen_ai.client.token.usage": "{token}",
+    }
+    named = {name.replace(".", "_") + units[unit] for name, unit in conventions.items()}
+    assert named == {d.name for d in DECLARED if d.name.startswith("gen_ai_")}
+
+
+def test_units_and_infos_are_told_as_openmetrics_has_them() -> None:
+    metrics = Metrics([], Budgets({}))
+    metrics.add_source(lambda: [Gauge("evalspan_build_info", 1, {"version": "1.2"})])
+    text = generate_latest(metrics).decode()  # type: ignore[arg-type]
+    told = {f.name: f for f in text_string_to_metric_families(text)}
+    assert told.keys() == {declared.family for declared in DECLARED}
+    for declared in DECLARED:
+        assert told[declared.family].unit == declared.unit
+        assert told[declared.family].type == declared.kind
+    assert told["evalspan_wal_bytes"].unit == "bytes"
+    assert 'evalspan_build_info{version="1.2"} 1.0' in text

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from evalspan import pipeline, testing, wal
+from evalspan import pipeline, testing
+from evalspan.pipeline._log import open_log
 from evalspan.pipeline._read import ReadSide
 
 CONFIG = """\
@@ -44,7 +45,7 @@ class World:
 
     def take_in(self, *spans: Any) -> None:  # noqa: ANN401 - OTLP spans
         """Store, settle and score."""
-        writer = wal.Writer(self.settings.log_folder, self.settings.wal)
+        writer = open_log(self.settings)
         writer.append("traces", testing.request(spans).SerializeToString()).result()
         writer.close()
         evaluator = pipeline.evaluator_of(self.settings)

@@ -11,6 +11,7 @@ from replay_world import QUIET, settings_of, write_log
 
 from evalspan import model, wal
 from evalspan.pipeline import evaluator_of, metrics_of, store_of, write_side_of
+from evalspan.pipeline._build import checklists_of
 from evalspan.pipeline._gauges import gauges
 from evalspan.pipeline._settings import Settings
 from evalspan.testing import request, span
@@ -38,6 +39,22 @@ def test_a_segment_that_is_removed_during_a_scrape_does_not_fail_it(tmp_path: Pa
     evaluator.close()
 
 
+def test_the_revision_in_force_is_shown_of_checks_and_of_checklists(tmp_path: Path) -> None:
+    asked = {"manners": {"questions": {"thanks": "Does it thank?"}}}
+    given = Settings.model_validate({"checklists": asked}).checklists
+    settings = settings_of(tmp_path).model_copy(update={"checklists": given})
+    evaluator, checklists = evaluator_of(settings), checklists_of(settings)
+    write = write_side_of(settings, store_of(settings), evaluator)
+    found = {
+        (g.labels["check"], g.labels["evaluator"]): g.labels["revision"]
+        for g in gauges(settings, write, evaluator, checklists)
+        if g.name == "evalspan_check_info"
+    }
+    evaluator.close()
+    assert found["manners", "judge"] == checklists["manners"].revision
+    assert found["latency", "check"] == evaluator.checks["latency"].revision
+
+
 def test_spans_are_pending_until_their_verdicts_are_counted(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     calls = request(*(span(number=100 * n, trace=n) for n in range(1, 6)))
@@ -60,6 +77,25 @@ def test_spans_are_pending_until_their_verdicts_are_counted(tmp_path: Path) -> N
     evaluator.close()
 
     assert seen == [(0, 0.0), (5, 0.0), (0, 5.0)]
+
+
+def test_a_replay_counts_no_call_again_where_no_check_is_configured(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path).model_copy(update={"checks": {}})
+    calls = request(*(span(number=100 * n, trace=n) for n in range(1, 6)))
+    write_log(settings.log_folder, [[("traces", calls)], *QUIET])
+
+    def live() -> dict[str, float]:
+        evaluator, shown = evaluator_of(settings), metrics_of(settings)
+        write = write_side_of(settings, store_of(settings), evaluator, shown)
+        for segment in write.waiting():
+            write.step(segment)
+        evaluator.close()
+        samples = [s for metric in shown.collect() for s in metric.samples]
+        names = (f"{OPERATIONS}_count", "evalspan_traces_settled_total")
+        return {name: sum(s.value for s in samples if s.name == name) for name in names}
+
+    assert set(live().values()) == {5.0}
+    assert set(live().values()) == {0.0}
 
 
 def _items(settings: Settings, *items: str) -> set[str]:

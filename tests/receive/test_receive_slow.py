@@ -62,6 +62,60 @@ async def test_beyond_the_memory_senders_wait_and_are_then_told_to_retry(
     assert receiver.counters.snapshot()["rejected"] == {"traces": {"busy": 1}}
 
 
+async def test_senders_that_send_nothing_lock_nobody_out(start: Start, until: Until) -> None:
+    receiver = await start(
+        read_timeout="60s",
+        crowded_read_timeout="50ms",
+        busy_wait="30s",
+        max_message_mib=1,
+        max_in_flight_mib=8,
+    )
+    async with grpc.aio.insecure_channel(receiver.address) as channel:
+        silent = [channel.stream_unary(EXPORT)(never()) for _ in range(8)]
+        await until(lambda: receiver.counters.in_flight_bytes == 8 * 2**20)
+        assert await receiver.call("trace", b"x") == b""
+        assert receiver.counters.rejected == {("traces", "slow_sender"): 1}, "one place was enough"
+        for call in silent:
+            call.cancel()
+    await until(lambda: receiver.counters.in_flight_requests == 0)
+    assert receiver.counters.in_flight_bytes == 0
+
+
+async def test_more_silent_senders_than_places_pass_by_one_another(
+    start: Start, until: Until
+) -> None:
+    receiver = await start(
+        read_timeout="60s",
+        crowded_read_timeout="20ms",
+        busy_wait="30s",
+        max_message_mib=1,
+        max_in_flight_mib=2,
+    )
+    async with grpc.aio.insecure_channel(receiver.address) as channel:
+        silent = [channel.stream_unary(EXPORT)(never()) for _ in range(20)]
+        await until(lambda: receiver.counters.in_flight_requests >= 2)
+        answers = await asyncio.gather(*(receiver.call("trace", b"x") for _ in range(5)))
+        assert answers == [b""] * 5
+        for call in silent:
+            call.cancel()
+    await until(lambda: receiver.counters.in_flight_requests == 0)
+    assert receiver.counters.in_flight_bytes == 0
+
+
+async def test_a_slow_sender_has_its_whole_time_while_nobody_waits(start: Start) -> None:
+    receiver = await start(
+        read_timeout="60s", crowded_read_timeout="1ms", max_message_mib=1, max_in_flight_mib=2
+    )
+
+    async def slowly() -> AsyncIterator[bytes]:
+        assert await receiver.call("trace", b"x") == b""  # there is a second place
+        yield b"y"
+
+    async with grpc.aio.insecure_channel(receiver.address) as channel:
+        assert await channel.stream_unary(EXPORT)(slowly()) == b""
+    assert not receiver.counters.rejected
+
+
 async def test_the_budget_is_first_come_first_served_and_never_overdrawn() -> None:
     counters = Counters()
     budget = Budget(10, counters)

@@ -2,7 +2,7 @@
 
 import json
 
-from report_samples import FINDING, NOW, REGRESSION, change, outcome, proposal
+from report_samples import FINDING, NOW, REGRESSION, change, failures, outcome, proposal
 
 from evalspan.report import Report, build
 
@@ -11,6 +11,8 @@ HOSTILE = {
     "attribute": '" onmouseover="alert(1)" x=\'',
     "ansi": "\x1b[31mred\x1b]0;title\x07\x9b2J\r\x08",
     "right_to_left": "user\u202egnp.exe\u2066\u200f",
+    "right_to_left_words": "\u05e9\u05dc\u05d5\u05dd 12 abc \u0645\u0631\u062d\u0628\u0627 % [3]",
+    "wide": "\u6f22\u5b57" * 200,
     "forged_line": 'fine\n2026-03-01 level=error msg="all is lost"\r\nSet-Cookie: a=b',
     "formula": '=HYPERLINK("http://evil.example","click")',
     "markdown": "](http://evil.example) ![x](http://evil.example/x.png) | `code` **bold** # h",
@@ -39,4 +41,6 @@ def hostile(text: str) -> Report:
         now=NOW,
         settings=None,
         revisions={text: text},
+        failures=failures(text),
+        states=[{"state": text, "detected_time": NOW, "reason": text}],
     )  # fmt: skip

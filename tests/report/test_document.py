@@ -5,11 +5,15 @@ from datetime import timedelta
 from importlib.resources import files
 
 import jsonschema_rs
+import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from report_samples import FINDING, NOW, REGRESSION, outcome, proposal, sample
 
 from evalspan.report import Report, ReportError, ReportSettings, json_schema, schema_text
+from evalspan.report._reasons import failures
 
 
 def test_the_committed_schema_is_the_one_of_the_models() -> None:
@@ -26,19 +30,123 @@ def test_a_report_fits_its_schema_and_reads_back() -> None:
 
 def test_title_and_summary_need_no_statistics() -> None:
     report = sample()
-    assert report.title == "json_schema fell from 97% to 60% for customer = globex"
+    assert report.title == "json_schema fell from 97.0 % to 60.0 % for customer = globex"
     assert report.summary.startswith(
-        "Since 28 Feb 2026 16:00 UTC, 60% of 80 answers pass json_schema for customer = globex; "
-        "before it was 97% of 640. Like for like that is −37.0 points "
+        "Since 28 Feb 2026 16:00 UTC the pass rate of json_schema for customer = globex went from "
+        "97.0 % to 60.0 %, −37.0 points [−45.0, −29.0] (640 verdicts before, 80 after). "
+        "Commonest failure: offers.price is a text, not a number, 31 of 32 failures (1 of 19 "
+        "before). Most likely cause: the prompt changed from v1 to v2 (93 % of the drop [80, 105])."
     )
-    assert "Most likely cause: the prompt changed from v1 to v2. It explains 93% of it." in (
-        report.summary
+
+
+def test_a_difference_that_is_adjusted_for_mix_is_called_like_for_like() -> None:
+    assert "like for like" not in sample().summary
+    report = sample(regression={**REGRESSION, "effect": -0.30})
+    assert "97.0 % to 60.0 %, −30.0 points like for like [−45.0, −29.0]" in report.summary
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("worsening", "fell further"),
+        ("recovered", "back within the minimum effect"),
+        ("muted", "It is muted"),
+        ("resolved", "It has ended"),
+    ],
+)
+def test_the_summary_says_the_state(state: str, words: str) -> None:
+    report = sample(regression={**REGRESSION, "state": state}, outcome=None)
+    assert (report.state, words in report.summary) == (state, True)
+
+
+def test_a_mute_says_until_when_and_why() -> None:
+    row = {**REGRESSION, "state": "muted", "mute_reason": "known", "mute_until": NOW}
+    assert "Muted until 1 Mar 2026 12:00 UTC: known." in sample(regression=row).summary
+
+
+def test_the_states_stand_in_order_of_time() -> None:
+    assert [each.state for each in sample().states] == ["open", "worsening"]
+
+
+def test_reasons_that_differ_in_data_only_are_one() -> None:
+    failed = sample().failures
+    assert (failed.count, failed.count_before, failed.others) == (32, 19, 0)
+    first, second = failed.reasons
+    assert (first.words, first.count, first.count_before) == (
+        "offers.price is a text, not a number", 31, 1,
+    )  # fmt: skip
+    assert len(first.exemplars) == 3
+    assert first.exemplars[0].span_id
+    assert second.words == "offers: [] has less than 1 item"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (["1300 ms, limit 1000 ms", "1450.5 ms, limit 1000 ms"], "… ms, limit 1000 ms"),
+        (["not JSON: expected value at line 1 column 9"], "not JSON: expected value"),
+        (['$[0]: "name" is a required property'], "name is missing"),
+        (['$.a[2].b: {"c": 1} is not of types "null", "string"'],
+         "a.b is an object, not null or a text"),
+        (['$.c: "DM" is not one of "EUR" or "USD"'], 'c is not one of "EUR" or "USD"'),
+        (["tool 'x' failed", "tool 'y' failed"], "tool … failed"),
+        ([None, ""], "no reason given"),
+        ([f"$.a: {{{n}: 'x'}}" + "x" * 2_000 for n in range(3)],
+         "a is an object that does not fit"),
+    ],
+)  # fmt: skip
+def test_a_reason_says_what_the_cases_share(reasons: list[str], words: str) -> None:
+    ids = [f"{n:032x}" for n in range(len(reasons))]
+    frame = pl.DataFrame(
+        {"reason": reasons, "trace_id": ids, "span_id": ids, "after": True},
+        schema_overrides={"reason": pl.String},
     )
+    failed = sample(failures=frame).failures
+    assert [(each.words, each.count) for each in failed.reasons] == [(words, len(reasons))]
+
+
+TEXTS = st.lists(st.tuples(st.text(max_size=80) | st.none(), st.booleans()), max_size=60)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=TEXTS)
+def test_whatever_the_reasons_are_every_failure_is_counted_once(
+    rows: list[tuple[str | None, bool]],
+) -> None:
+    names = ["reason", "after"]
+    kinds = {"reason": pl.String, "after": pl.Boolean}
+    frame = pl.DataFrame(rows, schema=names, orient="row", schema_overrides=kinds)
+    failed = failures(frame.with_columns(trace_id=pl.lit("0" * 32), span_id=pl.lit(None)))
+    count = sum(after for _, after in rows)
+    if failed is None:
+        assert count == 0
+        return
+    assert failed.count == sum(each.count for each in failed.reasons) + failed.others == count
+    assert failed.count_before == len(rows) - count
+    assert all(each.words and len(each.words) < 400 for each in failed.reasons)
+
+
+def test_rare_reasons_are_counted_together_and_nothing_failed_is_no_section() -> None:
+    texts = [f"kind {'abcdefgh'[n % 8]}" for n in range(40)]
+    frame = pl.DataFrame({"reason": texts, "trace_id": "x", "span_id": "x", "after": True})
+    failed = sample(failures=frame).failures
+    assert (len(failed.reasons), failed.others) == (5, 15)
+    assert sample(failures=frame.clear()).failures is None
+
+
+def test_an_exemplar_gets_the_span_that_failed() -> None:
+    report = sample(regression={**REGRESSION, "exemplars": [f"{1:032x}", f"{99:032x}"]})
+    spans = [each.span_id for each in report.regression.exemplars]
+    assert spans == [f"{1:016x}", None]
 
 
 @pytest.mark.parametrize(
     ("direction", "words"),
-    [("improvement", "rose from"), ("mix_shift", "the mix of traffic changed, from")],
+    [
+        ("improvement", "rose from"),
+        ("mix_shift", "the mix of traffic changed, from"),
+        ("revision", "the check itself was changed, pass rate from"),
+    ],
 )
 def test_what_did_not_get_worse_is_not_called_so(direction: str, words: str) -> None:
     changed = {**REGRESSION, "direction": direction, "mix_amount": -0.05}
@@ -56,7 +164,7 @@ def test_the_id_is_stable_over_repeats_states_and_outcomes() -> None:
         outcome=None,
         regression={**REGRESSION, "state": "resolved", "candidate_n": 99},
     )
-    again = sample(regression={**REGRESSION, "opened_time": NOW + timedelta(days=9)})
+    again = sample(regression={**REGRESSION, "id": "another"})
     assert first.id == later.id != again.id
 
 

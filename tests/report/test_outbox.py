@@ -1,6 +1,7 @@
 """Sending reports: at least once, over gRPC and HTTP, to real servers."""
 
 import gzip
+import os
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -168,7 +169,7 @@ def test_refused_records_are_told_and_not_repeated(tmp_path: Path) -> None:
 
 def test_tries_end_and_waits_grow_with_jitter_up_to_a_limit(tmp_path: Path) -> None:
     with grpc_collector() as (collector, endpoint):
-        collector.code = grpc.StatusCode.RESOURCE_EXHAUSTED
+        collector.code = grpc.StatusCode.INTERNAL
         options = OtlpSettings(
             endpoint=endpoint, max_tries=8, first_wait_seconds=10, longest_wait_seconds=100
         )
@@ -184,6 +185,17 @@ def test_tries_end_and_waits_grow_with_jitter_up_to_a_limit(tmp_path: Path) -> N
     assert [failure.dead for failure in last.failures] == [True]
     for wait, full in zip(waits, (10, 20, 40, 80, 100, 100, 100), strict=True):
         assert full / 2 <= wait <= full + 1
+
+
+def test_a_server_that_is_away_for_long_gets_it_all_the_same(tmp_path: Path) -> None:
+    with grpc_collector() as (collector, endpoint):
+        collector.code = grpc.StatusCode.UNAVAILABLE
+        outbox = Outbox(tmp_path, OtlpSettings(endpoint=endpoint, max_tries=2))
+        outbox.put(REQUEST)
+        for hours in range(5):
+            assert outbox.flush(NOW + timedelta(hours=hours)).waiting == 1
+        collector.code = None
+        assert outbox.flush(NOW + timedelta(hours=9)) == Flushed(1, 0, ())
 
 
 def test_a_request_that_another_process_sent_is_no_failure(tmp_path: Path) -> None:
@@ -215,3 +227,37 @@ def test_the_same_request_twice_is_kept_once(tmp_path: Path) -> None:
 def test_an_endpoint_is_an_address(endpoint: str) -> None:
     with pytest.raises(ValidationError, match="expected an address"):
         OtlpSettings(endpoint=endpoint)
+
+
+def test_requests_are_sent_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    sent: list[bytes] = []
+    down = True
+
+    def log_store(request: bytes, _: OtlpSettings) -> Sent:
+        if down:
+            return Sent("not there")
+        sent.append(request)
+        return Sent()
+
+    outbox = Outbox(tmp_path, OtlpSettings(endpoint="localhost:1"), send=log_store)
+    requests = [b"%d" % number for number in range(9)]
+    for place, request in enumerate(requests):
+        name = outbox.put(request)
+        os.utime(tmp_path / f"{name}.0.0.binpb", (place, place))
+    first = outbox.flush(NOW)
+    assert (first.waiting, len(first.failures)) == (9, 1)
+    down = False
+    assert outbox.flush(NOW) == Flushed(0, 9, ())
+    assert outbox.flush(NOW + timedelta(minutes=1)) == Flushed(9, 0, ())
+    assert sent == requests
+
+
+def test_what_is_put_aside_holds_up_nothing(tmp_path: Path) -> None:
+    def picky(request: bytes, _: OtlpSettings) -> Sent:
+        return Sent("bad", retry=False) if request == b"0" else Sent()
+
+    outbox = Outbox(tmp_path, OtlpSettings(endpoint="localhost:1"), send=picky)
+    for request in (b"0", b"1", b"2"):
+        outbox.put(request)
+    flushed = outbox.flush(NOW)
+    assert (flushed.sent, flushed.waiting, len(flushed.failures)) == (2, 0, 1)

@@ -1,6 +1,7 @@
 """Reports as files and as pages."""
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -55,6 +56,34 @@ def test_the_index_filters_by_words_and_state(folder: Path) -> None:
     assert "customer = acme" not in some
     assert "1 of 2 reports" in body(page("/?state=resolved", folder))
     assert "0 of 2 reports" in body(page("?q=nothing&state=open", folder))
+    assert "2 of 2 reports" in body(page("?check=json_schema&direction=regression&state=", folder))
+    assert "0 of 2 reports" in body(page("?check=other", folder))
+    assert "0 of 2 reports" in body(page("?direction=improvement", folder))
+
+
+def test_an_alert_leads_to_the_report_of_its_regression(folder: Path) -> None:
+    status, _, _, headers = page("?id=other", folder)
+    assert status == 303
+    found = page(headers["Location"].removeprefix("./"), folder)
+    assert "customer = acme" in body(found)
+    assert page("?id=nothing", folder)[0] == 404
+    assert page("?id=", folder)[0] == 200
+
+
+def test_the_filter_offers_what_there_is_and_keeps_what_was_chosen(folder: Path) -> None:
+    text = body(page("?state=resolved&q=acme", folder))
+    assert '<option value="resolved" selected="">resolved</option>' in text
+    assert '<option value="regression">regression</option>' in text
+    assert '<option value="json_schema">json_schema</option>' in text
+    assert 'value="acme"' in text
+
+
+@pytest.mark.parametrize("state", ["open", "worsening", "recovered", "muted", "resolved"])
+def test_index_and_page_show_the_state(state: str, tmp_path: Path) -> None:
+    report = sample(regression={**REGRESSION, "state": state})
+    save(report, tmp_path)
+    for text in (body(page("", tmp_path)), body(page(report.id, tmp_path))):
+        assert re.search(rf'class="badge (good|bad|unsure)">{state}<', text)
 
 
 def test_the_words_of_the_filter_are_escaped(folder: Path) -> None:

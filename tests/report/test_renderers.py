@@ -4,9 +4,12 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
+from datetime import timedelta
 from html.parser import HTMLParser
+from importlib.resources import files
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +19,15 @@ from report_hostile import HOSTILE, hostile
 from report_samples import FINDING, NOW, REGRESSION, TRACES, sample
 
 from evalspan.plugin import PluginError
-from evalspan.report import RENDERERS, Report, build, render
+from evalspan.report import (
+    RENDERERS,
+    Report,
+    ReportSettings,
+    build,
+    records_schema,
+    records_schema_text,
+    render,
+)
 from evalspan.report._axes import time_ticks
 from evalspan.report._text import one_line, visible
 
@@ -83,11 +94,11 @@ def test_hostile_content_stays_one_line_in_a_log(name: str) -> None:
     found = records(hostile(HOSTILE[name]))
     assert len(found) == 3
     for record in found:
-        body = record.body.string_value
-        assert body.isascii()
-        assert body.isprintable()
-        assert len(body) < 200_000
-        json.loads(body)
+        line = record.body.string_value
+        assert line.isascii()
+        assert line.isprintable()
+        assert len(line) < 200_000
+        json.loads(line)
         for attribute in record.attributes:
             value = attribute.value.string_value
             assert len(value) < 200
@@ -133,9 +144,14 @@ def test_the_page_forbids_scripts_and_outside_assets() -> None:
 
 
 def test_the_page_has_the_figures_the_charts_and_the_diffs() -> None:
-    text = str(render(sample(), "html"))
+    report = sample(findings=[FINDING, {**FINDING, "rank": 2, "share": 0.07}])
+    text = str(render(report, "html")).replace("\N{NO-BREAK SPACE}", " ")
     for words in (
-        "json_schema fell from 97% to 60%",
+        "json_schema fell from 97.0 % to 60.0 %",
+        "offers.price is a text, not a number",
+        "31 of 32",
+        "97.0 % to 60.0 %, −37.0 points [−45.0, −29.0]",
+        "fell further",
         "pass rate of json_schema, %",
         "time, UTC",
         "share of the drop, %",
@@ -151,6 +167,15 @@ def test_the_page_has_the_figures_the_charts_and_the_diffs() -> None:
         assert words in text
 
 
+def test_every_renderer_says_what_failed() -> None:
+    for name in ("html", "terminal", "markdown"):
+        text = " ".join(str(render(sample(), name)).split())
+        assert "What fails" in text
+        assert "offers.price is a text, not a number" in text
+        assert "31 of 32" in text
+    assert body(records(sample())[0])["failures"]["reasons"][0]["count"] == 31
+
+
 def test_a_bare_regression_renders_everywhere() -> None:
     names = ("id", "check", "candidate_n")
     report = build({name: REGRESSION[name] for name in names}, [], now=NOW)
@@ -162,7 +187,7 @@ def test_a_change_within_a_minute_is_dated_once() -> None:
     row = REGRESSION | dict.fromkeys(("change_low", "change_high"), REGRESSION["change_time"])
     page = str(render(build(row, [], now=NOW), "html"))
     assert page.count("16:00 UTC</") == 1
-    assert "; from " not in page
+    assert ", between " not in page
 
 
 def test_minutes_of_data_have_times_on_the_axis() -> None:
@@ -186,16 +211,60 @@ def test_log_records_have_names_ids_and_traces() -> None:
     assert names == ["evalspan.regression", "evalspan.root_cause", "evalspan.optimization"]
     assert first[0].trace_id.hex() == TRACES[0]
     assert (first[1].trace_id.hex(), first[1].span_id.hex()) == (TRACES[0], f"{7:016x}")
-    ids = [attributes(record)["evalspan.event.id"] for record in first]
-    assert ids == [attributes(record)["evalspan.event.id"] for record in again]
+    ids = [body(record)["event_id"] for record in first]
+    assert ids == [body(record)["event_id"] for record in again]
     assert len(set(ids)) == 3
     assert [record.severity_text for record in first] == ["WARN", "WARN", "INFO"]
-    resolved = records(sample(regression={**REGRESSION, "state": "resolved"}))
-    assert attributes(resolved[0])["evalspan.event.id"] != ids[0]
-    assert resolved[0].severity_text == "INFO"
-    body = json.loads(first[2].body.string_value)
-    assert body["verdict"] == "accepted with reservations"
-    assert body["rejected"][0]["reason"].startswith("improves json_schema")
+    assert not any("id" in key for record in first for key in attributes(record))
+    search = body(first[2])
+    assert search["verdict"] == "accepted with reservations"
+    assert search["rejected"][0]["reason"].startswith("improves json_schema")
+    assert {body(record)["regression_id"] for record in first} == {REGRESSION["id"]}
+
+
+def test_each_change_of_state_is_a_record_and_causes_come_with_what_got_worse() -> None:
+    seen: set[str] = set()
+    for hour, state in enumerate(("open", "worsening", "recovered", "open", "muted", "resolved")):
+        time = NOW + timedelta(hours=hour)
+        row = {**REGRESSION, "state": state, "detected_time": time}
+        found = records(sample(regression=row, outcome=None))
+        bad = state in {"open", "worsening"}
+        assert [record.severity_text for record in found] == ["WARN"] * 2 if bad else ["INFO"]
+        assert body(found[0])["state_time"] == time.isoformat().replace("+00:00", "Z")
+        new = {str(body(record)["event_id"]) for record in found}
+        assert len(new) == len(found)
+        assert not new & seen
+        seen |= new
+
+
+def test_a_body_fits_the_committed_schema() -> None:
+    committed = files("evalspan.report").joinpath("records.schema.json").read_text("utf-8")
+    assert committed == records_schema_text()
+    validator = jsonschema_rs.validator_for(records_schema())
+    reports = [sample(), sample(regression=None), *map(hostile, HOSTILE.values())]
+    for report in reports:
+        for record in records(report):
+            validator.validate(body(record))
+    assert not validator.is_valid({**body(records(sample())[0]), "state": 1})
+
+
+def test_only_the_records_that_are_asked_for_are_sent() -> None:
+    request = render(sample(), "otlp", only=["evalspan.optimization"])
+    found = ExportLogsServiceRequest.FromString(bytes(request)).resource_logs[0]  # type: ignore[arg-type]
+    names = [record.event_name for record in found.scope_logs[0].log_records]
+    assert names == ["evalspan.optimization"]
+
+
+def test_a_record_says_where_its_report_is() -> None:
+    settings = ReportSettings(public_url="https://evalspan.example/reports/")
+    report = sample(settings=settings)
+    url = f"https://evalspan.example/reports/{report.id}"
+    assert {body(record)["report_url"] for record in records(report)} == {url}
+
+
+def body(record: LogRecord) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(record.body.string_value)
+    return found
 
 
 def attributes(record: LogRecord) -> dict[str, Any]:

@@ -238,21 +238,23 @@ def test_every_span_settles_once_and_replay_gives_the_same(
         assert one.settled.equals(two.settled)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     arrivals=st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, 30), st.booleans()), min_size=1, max_size=20
     ),
     crash=st.integers(0, 19),
     orderly=st.booleans(),
+    most=st.sampled_from([1, 2, 3, 1000]),
 )
-@example(arrivals=[(0, 0, True), (0, 30, False)], crash=0, orderly=True)
-@example(arrivals=[(0, 0, True), (0, 12, True), (0, 12, False)], crash=1, orderly=False)
+@example(arrivals=[(0, 0, True), (0, 30, False)], crash=0, orderly=True, most=1000)
+@example(arrivals=[(0, 0, True), (0, 12, True), (0, 12, False)], crash=1, orderly=False, most=1000)
 def test_after_a_restart_it_goes_on_as_if_nothing_had_happened(
     make: SimpleNamespace,
     arrivals: list[tuple[int, int, bool]],
     crash: int,
     orderly: bool,  # noqa: FBT001 - drawn
+    most: int,
 ) -> None:
     """Segment n is closed some seconds after the one before, with a span or a log record.
 
@@ -263,14 +265,15 @@ def test_after_a_restart_it_goes_on_as_if_nothing_had_happened(
         closed += wait
         when = {"received": closed, "segment": number}
         spans = [make.span(f"{trace}", f"{number:03}", **when)] if is_span else []
-        logs = [make.event(f"{trace}", f"{number + 1:03}", "x", body="b", **when)]
+        # Records over their bound are let go for good: a replay may still have some of them.
+        logs = [make.event(f"{trace}", f"{number + 1:03}", "x", body="b", **when)] * (most > 100)
         pushes.append((make.spans(*spans), make.events(*logs), make.us(closed), number))
 
     def start(earlier: pa.Table | None) -> Settler:
         def messages(events: pl.DataFrame) -> pl.DataFrame:
             return events.select("trace_id", "span_id", output_text="body")
 
-        given = SettleSettings.model_validate({"idle": "10s", "max_age": "40s"})
+        given = SettleSettings.model_validate({"idle": "10s", "max_age": "40s", "max_spans": most})
         return Settler(given, {}, messages, earlier)
 
     crash = min(crash, len(pushes) - 1)
@@ -302,3 +305,53 @@ def test_log_records_without_spans_are_bounded_like_spans(make: SimpleNamespace)
     log = make.events(*(make.event("a", str(n), "x") for n in range(8)))
     assert s.push(NO_SPANS, log, make.us(1), 1).unused_log_records == 5
     assert s.push(NO_SPANS, NO_EVENTS, make.us(2), 2).unused_log_records == 0
+
+
+def wide(make: SimpleNamespace, traces: str, received: float) -> pa.Table:
+    """A span of 100 kB for each letter."""
+    text = "x" * 100_000
+    return make.spans(*(make.span(t, "1", received=received, input_text=text) for t in traces))
+
+
+def test_more_bytes_than_may_wait_settle_the_oldest_traces(make: SimpleNamespace) -> None:
+    s = settler(max_waiting_mib=1)
+    assert ids(s.push(wide(make, "abcde", 1), NO_EVENTS, make.us(1), 1)) == []
+    done = s.push(wide(make, "fghijk", 2), NO_EVENTS, make.us(2), 2)
+    assert ids(done) == ["a1"]
+    assert done.settled["reason"].to_pylist() == ["overflow"]
+    assert s.waiting == 10
+
+
+def test_kept_spans_are_bounded_in_bytes(make: SimpleNamespace) -> None:
+    s = settler(idle="1s", max_kept_mib=1)
+    s.push(wide(make, "abcdef", 1), NO_EVENTS, make.us(3), 1)
+    s.push(wide(make, "ghijkl", 4), NO_EVENTS, make.us(6), 2)
+    assert s.oldest_segment == 1, "of the segment that the rows name"
+    late = make.spans(make.span("a", "2", received=7), make.span("g", "2", received=7))
+    done = s.push(late, NO_EVENTS, make.us(9), 3)
+    assert ids(done) == ["a2", "g2"]
+    assert done.context["trace_id"].str.slice(0, 1).to_list() == ["g"], "the earlier ones had to go"
+
+
+def test_log_records_that_wait_are_bounded_in_bytes(make: SimpleNamespace) -> None:
+    s = settler(max_waiting_mib=1)
+    body = "x" * 100_000
+    rows = [make.event("a", str(n), "e", body=body, received=n) for n in range(20)]
+    done = s.push(NO_SPANS, make.events(*rows), make.us(20), 1)
+    assert 9 <= done.unused_log_records <= 11
+
+
+def test_the_last_spans_of_a_segment_do_not_hold_its_memory(make: SimpleNamespace) -> None:
+    s = settler(idle="5s", max_age="6s", max_kept_spans=0)
+    spans = wide(make, "abcdefghijklmnopqrstuvwxyz", 1)
+    size = spans.nbytes
+    s.push(spans, NO_EVENTS, make.us(1), 1)
+    del spans
+    before = pa.total_allocated_bytes()
+    again = make.spans(make.span("z", "2", received=5))
+    done = s.push(again, NO_EVENTS, make.us(6), 2)
+    assert len(ids(done)) == 25
+    del done
+    assert s.waiting == 2
+    assert before - pa.total_allocated_bytes() > 0.9 * size
+    assert ids(s.push(NO_SPANS, NO_EVENTS, make.us(11), 3)) == ["z1", "z2"]

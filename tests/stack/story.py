@@ -1,5 +1,8 @@
 """The world of the story: every server real, an instrumented app, a prompt that breaks globex."""
 
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +23,7 @@ from evalspan.testing import ModelServer, SpanSink
 COLLECTOR_CONFIG = ROOT / "collector-config" / "collector.yaml"
 RULES = sorted((ROOT / "grafana" / "rules").glob("*.yaml"))
 SELECTED = "otelcol_processor_evalspan_selected_spans"
+REPORTS = "https://evalspan.example/reports"
 BROKEN_CUSTOMER = "globex"
 BROKEN_CHECK = "json_schema"
 
@@ -52,18 +56,43 @@ def tell(text: str) -> None:
     sys.stdout.write(f"\n  {text}\n")
 
 
-def sidecar_config(model_server: str, loki: Loki | None = None) -> str:
+def sidecar_config(
+    model_server: str,
+    loki: Loki | None = None,
+    detect: Mapping[str, Any] | None = None,
+) -> str:
     """Return the demo's own config, with this test's addresses and a look every two seconds."""
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["data"] = "$data"
     config["receive"] = {"listen": "127.0.0.1:$otlp"}
     config["metrics"] = {"listen": "127.0.0.1:$http"}
+    config["report"] = {"public_url": f"{REPORTS}/"}
+    config["detect"].update(detect or {})
+    config["checks"]["tokens"] = {}
     if loki:
-        config["report"] = {"otlp": {"endpoint": f"{loki.url()}/otlp", "protocol": "http"}}
+        config["report"]["otlp"] = {"endpoint": f"{loki.url()}/otlp", "protocol": "http"}
     config["llm"] = {"base_url": model_server, "api_key_env": "EVALSPAN_STAND_IN_KEY"}
     config["analysis"] = {"every": "2s"}
     # A schema is looked for beside the config, which stands elsewhere here.
     return yaml.safe_dump(config).replace(SCHEMA.name, str(SCHEMA))
+
+
+def improve(world: World) -> dict[str, Any]:
+    """Look for a better prompt for the open regression, by hand; returns what came of it."""
+    command = [sys.executable, "-m", "evalspan", "optimize", "--json", "--config", "evalspan.yaml"]
+    target = {"OPENAI_API_KEY": "stand-in", "OPENAI_BASE_URL": f"{world.models.url}/v1"}
+    environment = {**os.environ, **target, "EVALSPAN_STAND_IN_KEY": "stand-in"}
+    done = subprocess.run(
+        command,
+        cwd=world.sidecar.folder,
+        capture_output=True,
+        check=False,
+        env=environment,
+        timeout=240,
+    )
+    assert done.returncode in {0, 1}, done.stderr.decode()
+    outcome: dict[str, Any] = json.loads(done.stdout)
+    return outcome
 
 
 @contextmanager

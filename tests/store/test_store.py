@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +13,7 @@ import pytest
 
 from evalspan import model
 from evalspan.store import Store, StoreError
+from evalspan.views import build
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -141,10 +142,72 @@ def test_a_table_that_grew_a_column_takes_old_and_new_rows(tmp_path: Path) -> No
         "ledger", "", model.LEDGER.key, "time", pa.schema(list(model.LEDGER.schema)[:-1])
     )
     Store(tmp_path).append(older, ledger(1, 1).drop_columns("count"))
+    reader = Store(tmp_path)
+    before = reader.versions([model.LEDGER])
+    read = reader.scan(model.LEDGER).collect()
+    assert read.columns == [*model.LEDGER.schema.names, "day"]
+    assert read["count"].to_list() == [None]
+    assert reader.versions([model.LEDGER]) == before, "who only reads changes nothing"
     store = Store(tmp_path)
     store.commit(model.LEDGER, ledger(2, 7), "log", 2)
-    frame = store.scan(model.LEDGER).sort("segment").collect()
-    assert frame["count"].to_list() == [None, 7]
+    for each in (store, reader):
+        frame = each.scan(model.LEDGER).sort("segment").collect()
+        assert frame["count"].to_list() == [None, 7]
+
+
+def _ruin(log: Path, how: str) -> None:
+    commits = sorted(log.glob("*.json"))
+    if how == "garbage":
+        commits[1].write_bytes(b"garbage{")
+    elif how == "cut":
+        commits[-1].write_bytes(b'{"add":{"path":')
+    elif how == "missing":
+        commits[1].unlink()
+    elif how == "first":
+        commits[0].write_bytes(b"")
+
+
+@pytest.mark.parametrize("how", ["garbage", "cut", "missing", "first"])
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_damaged_log_of_a_table_is_one_line_that_says_what_to_do(
+    how: str, tmp_path: Path, *, opened: bool
+) -> None:
+    store = Store(tmp_path)
+    for segment in range(1, 4):
+        store.commit(model.LEDGER, ledger(segment, 1), "log", segment)
+    if opened:  # and then what comes is damaged
+        writer, store = store, Store(tmp_path)
+        store.scan(model.LEDGER)
+        writer.commit(model.LEDGER, ledger(4, 1), "log", 4)
+        log = sorted((tmp_path / "ledger" / "_delta_log").glob("*.json"))
+        log[-1].write_bytes(b"garbage{")
+    else:
+        _ruin(tmp_path / "ledger" / "_delta_log", how)
+        store = Store(tmp_path)
+    for read in (lambda: store.scan(model.LEDGER), lambda: store.committed(model.LEDGER, "log")):
+        with pytest.raises(StoreError) as error:
+            read()
+        told = str(error.value)
+        assert len(told.splitlines()) == 1
+        assert str(tmp_path / "ledger") in told
+        assert "from a backup" in told
+
+
+def test_a_library_that_gives_up_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PanicException(BaseException):
+        pass
+
+    def give_up(_path: str) -> None:
+        told = "called `Option::unwrap()`\nstack backtrace:\n  0: main"
+        raise PanicException(told)
+
+    monkeypatch.setattr("evalspan.store._delta.DeltaTable", give_up)
+    with pytest.raises(StoreError) as error:
+        Store(tmp_path).scan(model.LEDGER)
+    assert "unwrap()" in str(error.value)
+    assert "backtrace" not in str(error.value)
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -166,3 +229,56 @@ VALUES = (
 
 def _value(field: pa.Field) -> object:
     return next((value for is_kind, value in VALUES if is_kind(field.type)), None)
+
+
+def scores_on_days(count: int) -> pa.Table:
+    """A score at noon of each of the days before NOW, and ten more on the day of NOW."""
+    days = [*range(count), *[0] * 10]
+    rows = [
+        {
+            "time": NOW - timedelta(days=day),
+            "trace_id": f"{number:032x}",
+            "span_id": f"{number:016x}",
+            "check": "price",
+            "item": "",
+            "revision": "r1",
+            "attempt": 1,
+            "segment": 1,
+        }
+        for number, day in enumerate(days)
+    ]
+    return pa.Table.from_pylist(rows, schema=model.SCORES.schema)
+
+
+def test_rows_of_a_thousand_days_become_a_few_files_and_are_all_found(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.commit(model.SCORES, scores_on_days(1000), "log", 1)
+    files = list(store.path(model.SCORES).rglob("*.parquet"))
+    assert len(files) == 9
+    assert len(list(store.path(model.SCORES).glob(f"day={NOW.date()}/*.parquet"))) == 1
+    days = store.scan(model.SCORES).select("day", start=pl.col("time").dt.date()).collect()
+    assert days.height == 1010
+    assert set(days.filter(pl.col("day") != pl.col("start"))["day"]) == {model.STRAY_DAY}
+    assert date(1970, 1, 1) == model.STRAY_DAY
+
+
+@pytest.mark.parametrize(("newest", "oldest"), [(0, 10), (300, 400), (990, 1100)])
+def test_a_view_of_any_time_finds_the_rows_of_rare_days(
+    tmp_path: Path, newest: int, oldest: int
+) -> None:
+    store = Store(tmp_path)
+    store.commit(model.SCORES, scores_on_days(1000), "log", 1)
+    prod = build({}, (), store.scan)["prod"]
+    since, until = NOW - timedelta(days=oldest), NOW - timedelta(days=newest)
+    found = prod.scores(since, until).collect()
+    expected = scores_on_days(1000).column("time").to_pylist()
+    assert sorted(found["time"].to_list()) == sorted(t for t in expected if since <= t < until)
+    assert prod.scores(since).collect().height == sum(t >= since for t in expected)
+    assert prod.scores(until=until).collect().height == sum(t < until for t in expected)
+
+
+def test_a_segment_of_a_few_days_has_a_file_for_each(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.commit(model.SCORES, scores_on_days(8), "log", 1)
+    folders = {p.parent.name for p in store.path(model.SCORES).rglob("*.parquet")}
+    assert folders == {f"day={(NOW - timedelta(days=n)).date()}" for n in range(8)}

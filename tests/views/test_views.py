@@ -125,3 +125,21 @@ def test_a_filter_that_is_no_condition_on_one_score_is_refused(
         views(**filters)
     assert told in str(refused.value)
     assert refused.value.keys[:2] == ("views", next(iter(filters)))
+
+
+def test_a_trace_whose_root_came_late_has_one_verdict() -> None:
+    """Verdicts on a trace stand at its root, which is another span once the real one is there."""
+    first = {"trace_id": "t", "check": "tool_loop", "about": "trace"}
+    rows = table(
+        SCORES,
+        score("orphan", "fail", **first),
+        score("root", "pass", attempt=2, **first),
+        score("orphan", "fail", trace_id="t"),
+        score("late", attempt=2, trace_id="t"),
+    )
+    found = views((SCORES, rows))["prod"].scores().collect().sort("check", "span_id")
+    assert found.select("check", "span_id", "verdict").rows() == [
+        ("price", "late", "pass"),
+        ("price", "orphan", "fail"),
+        ("tool_loop", "root", "pass"),
+    ]

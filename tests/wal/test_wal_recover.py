@@ -196,3 +196,18 @@ def test_the_next_writer_ends_what_the_killed_one_left(tmp_path: Path) -> None:
     assert writer.recovery.cut_segment is None
     writer.close()
     assert payloads(tmp_path) == [b"acknowledged"]
+
+
+def test_a_new_log_counts_from_the_number_that_its_readers_know_of(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def above() -> int:
+        asked.append(41)
+        return 41
+
+    for number in (42, 43):
+        writer = wal.Writer(tmp_path, wal.WalSettings(keep_free_mib=0), above=above)
+        assert writer.append("traces", b"one").result() == number
+        writer.close()
+    assert [segment.number for segment in wal.segments(tmp_path)] == [42, 43]
+    assert asked == [41], "a log that has segments goes on from them"

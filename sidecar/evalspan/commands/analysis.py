@@ -1,8 +1,8 @@
-"""evalspan detect, explain, optimize, report: the read side by hand."""
+"""evalspan explain, optimize, report: the read side by hand."""
 
-import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,6 +19,7 @@ from evalspan.commands._options import (
     settings_to_read,
 )
 
+Answer = TypeVar("Answer")
 IdArgument = Annotated[
     str | None,
     typer.Argument(
@@ -29,53 +30,11 @@ IdArgument = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog="Example: [bold]evalspan detect --json[/bold]")(detect)
     app.command(epilog="Example: [bold]evalspan explain 3f2a[/bold]")(explain)
     app.command(epilog="Example: [bold]evalspan optimize 3f2a[/bold]")(optimize)
     app.command(epilog="Example: [bold]evalspan report --format markdown > report.md[/bold]")(
         report
     )
-
-
-def detect(
-    config: ConfigOption = None,
-    data: DataOption = None,
-    view: ViewOption = "prod",
-    write: Annotated[bool, typer.Option(help="Keep what changed in the tables.")] = True,
-    as_json: JsonOption = False,
-) -> None:
-    """Look at every check and slice for a change; show what is open.
-
-    Exit code 1 if a regression is open.
-    """
-    settings = settings_to_read(config, data)
-    from evalspan.pipeline import find_changes  # noqa: PLC0415 - start fast for --help
-
-    rows, notes = find_changes(settings, view, write=write)
-    if as_json:
-        print_json({"changes": rows, "notes": notes})
-    else:
-        columns = ("id", "check", "direction", "state", "slice", "effect", "since", "evidence")
-        table = [
-            (
-                row["id"][:8],
-                row["check"],
-                row["direction"],
-                row["state"],
-                _slice(row["slice"]),
-                _points(row),
-                row["change_time"],
-                row["evidence_nats"],
-            )
-            for row in rows
-        ]
-        print_table(f"Changes in view {view}", columns, table)
-        for row in rows:
-            console.print(f"{row['id'][:8]}  {row['reason']}", markup=False, soft_wrap=True)
-        for note in notes:
-            console.print(note, markup=False, style="dim", soft_wrap=True)
-    worse = any(r["state"] == "open" and r["direction"] == "regression" for r in rows)
-    raise typer.Exit(1 if worse else 0)
 
 
 def explain(
@@ -85,24 +44,29 @@ def explain(
     view: ViewOption = "prod",
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a score fell: slices, mix, what changed in the prompt, example traces."""
+    """Say why a score fell: slices, mix, what changed in the prompt, example traces.
+
+    Exit code 1 if no regression is open.
+    """
     settings = settings_to_read(config, data)
     from evalspan.pipeline import find_causes  # noqa: PLC0415 - start fast for --help
 
-    row, findings = find_causes(settings, view, regression)
+    row, findings = _or_say(lambda: find_causes(settings, view, regression))
     if as_json:
         print_json({"regression": row, "findings": findings})
         return
     console.print(row["reason"], markup=False, soft_wrap=True)
-    columns = ("rank", "kind", "cause", "share", "before", "after", "n")
+    _print_failures(row.get("failures"))
+    columns = ("rank", "kind", "cause", "share", "before", "after", "points [95 %]", "n")
     table = [
         (
             f["rank"],
             f["kind"],
             f["title"],
-            None if f["share"] is None else f"{f['share']:.0%}",
-            None if f["baseline_score"] is None else f"{f['baseline_score']:.1%}",
-            None if f["candidate_score"] is None else f"{f['candidate_score']:.1%}",
+            None if f["share"] is None else f"{100 * f['share']:.0f} %",
+            _rate(f["baseline_score"]),
+            _rate(f["candidate_score"]),
+            _change(f),
             f["candidate_n"],
         )
         for f in findings
@@ -140,7 +104,7 @@ def optimize(
         def tell(what: str, done: int, total: int) -> None:
             progress.update(task, description=what, completed=done, total=total)
 
-        outcome, text = improve(settings, view, regression, tell)
+        outcome, text = _or_say(lambda: improve(settings, view, regression, tell))
     if as_json:
         print_json(outcome)
     else:
@@ -158,11 +122,14 @@ def report(
     ] = "terminal",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
 ) -> None:
-    """Show a report: what fell, since when, why, and what was tried against it."""
+    """Show a report: what fell, since when, what fails, why, and what was tried against it.
+
+    Exit code 1 if there is no report yet.
+    """
     settings = settings_to_read(config, data)
     from evalspan.pipeline import show_report  # noqa: PLC0415 - start fast for --help
 
-    text: str | bytes = show_report(settings, regression, form)
+    text: str | bytes = _or_say(lambda: show_report(settings, regression, form))
     content = text if isinstance(text, bytes) else text.encode()
     if output is not None:
         output.write_bytes(content)
@@ -170,12 +137,40 @@ def report(
     typer.echo(content, nl=not content.endswith(b"\n"))
 
 
-def _slice(names: str) -> str:
-    """Return a slice, which is stored as JSON, in words."""
-    parts = (f"{name}={value}" for name, value in json.loads(names).items())
-    return " and ".join(parts) or "all traffic"
+def _print_failures(failures: Mapping[str, Any] | None) -> None:
+    if failures is None:
+        return
+    columns = ("what fails", "failures", "before", "example trace")
+    table = [
+        (
+            reason["words"],
+            f"{reason['count']} of {failures['count']}",
+            f"{reason['count_before']} of {failures['count_before']}",
+            next((each["trace_id"] for each in reason["exemplars"]), ""),
+        )
+        for reason in failures["reasons"]
+    ]
+    print_table("Failures", columns, table)
 
 
-def _points(row: dict[str, Any]) -> str:
-    amount = row["mix_amount"] if row["direction"] == "mix_shift" else row["effect"]
-    return "" if amount is None else f"{100 * amount:+.1f} points"
+def _or_say(ask: Callable[[], Answer]) -> Answer:
+    """Return what is asked for; where there is nothing yet, say what to do and exit with 1."""
+    from evalspan.pipeline import NothingYetError  # noqa: PLC0415 - start fast for --help
+
+    try:
+        return ask()
+    except NothingYetError as nothing:
+        errors.print(str(nothing), markup=False, soft_wrap=True)
+        raise typer.Exit(1) from nothing
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
+
+
+def _change(finding: Mapping[str, Any]) -> str:
+    """`−36.9 [−44.0, −29.8]`, percentage points."""
+    if finding.get("effect") is None:
+        return ""
+    low, high = (f"{100 * finding[name]:+.1f}" for name in ("effect_low", "effect_high"))
+    return f"{100 * finding['effect']:+.1f} [{low}, {high}]".replace("-", "\N{MINUS SIGN}")

@@ -7,6 +7,7 @@ from evalspan.commands._options import (
     DataOption,
     JsonOption,
     console,
+    errors,
     print_json,
     print_table,
     settings_to_read,
@@ -25,9 +26,10 @@ def ledger(
 
     received = stored + duplicate + quarantined + pending, and per check
     expected = done + skipped + error + pending. Exit code 1 if that does not hold.
+    Requests that were rejected were never received in this sense; they are listed by reason.
     """
     settings = settings_to_read(config, data)
-    from evalspan.pipeline import read_ledger  # noqa: PLC0415 - start fast for --help
+    from evalspan.pipeline import missing_key, read_ledger  # noqa: PLC0415 - start fast
 
     book = read_ledger(settings)
     if as_json:
@@ -43,7 +45,16 @@ def ledger(
         )
         for line in book.lines:
             for reason, count in line.reasons.items():
-                console.print(f"  quarantined {line.subject}: {count} × {reason}")
+                _tell(f"  quarantined {line.subject}: {count} × {reason}")
+            for reason, count in line.unread.items():
+                _tell(f"  stored {line.subject} whose content no span got: {count} × {reason}")
+        for refusal in book.rejected:
+            _tell(f"  rejected requests ({refusal.signal}): {refusal.requests} × {refusal.reason}")
+        if book.rejected:
+            _tell(
+                "  What was rejected was never accepted and is in none of these numbers: the "
+                "sender was told, and a Collector keeps it and comes again where that can help."
+            )
         print_table(
             "Expected = done + skipped + error + pending",
             ("check", "expected", "done", "skipped", "error", "pending", "balanced"),
@@ -52,7 +63,13 @@ def ledger(
                 for x in book.checks
             ],
         )
+    if warning := missing_key(settings):
+        errors.print(warning, markup=False, soft_wrap=True)
     raise typer.Exit(0 if book.balanced else 1)
+
+
+def _tell(text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def _yes(line: object) -> str:

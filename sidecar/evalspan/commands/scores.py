@@ -9,6 +9,7 @@ from evalspan.commands._options import (
     DataOption,
     JsonOption,
     ViewOption,
+    errors,
     print_json,
     print_table,
     settings_to_read,
@@ -34,8 +35,10 @@ def scores(
 ) -> None:
     """Show pass rates and mean values of every check, with sample sizes and intervals."""
     settings = settings_to_read(config, data)
-    from evalspan.pipeline import pass_rates  # noqa: PLC0415 - start fast for --help
+    from evalspan.pipeline import missing_key, pass_rates  # noqa: PLC0415 - start fast
 
+    if warning := missing_key(settings):
+        errors.print(warning, markup=False, soft_wrap=True)
     rows = pass_rates(settings, view, since=since, check=check, by=by or [])
     if as_json:
         print_json(rows)

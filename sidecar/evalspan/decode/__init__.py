@@ -24,6 +24,7 @@ What is mended rather than refused stands in `repaired`, parts joined by `;`:
   record its observed time). `end_time=…` likewise, and there the end is null.
 - `end before start`: both are kept, the duration is null.
 - `parent_span_id=0…0`, `trace_id=0…0`, `span_id=0…0`: zeros, taken as none.
+  `parent_span_id=HEX`: an id of a wrong length, which names no span, likewise.
 - `resource`, `scope`: unreadable, no UTF-8, a value beyond 16 KiB cut short, or
   left out where all copies in a batch would take more than 256 MiB.
 
@@ -31,7 +32,7 @@ Of two attributes of a span with the same key both are kept; the later one count
 Fields that this release's OTLP does not know are passed over.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -40,11 +41,13 @@ import pyarrow as pa
 
 from evalspan.decode import _batch, _context, _events, _spans, _walker
 from evalspan.decode._attributes import KEY
-from evalspan.decode._batch import Quarantine, Request, Signal
+from evalspan.decode._batch import ALL, Quarantine, Request, Signal
 from evalspan.decode._context import Items, Repairs
 from evalspan.model import ATTRIBUTE, EVENTS, SPANS
 
-__all__ = ["CODED_ATTRIBUTES", "Decoded", "Record", "decode"]
+__all__ = ["ALL", "CODED_ATTRIBUTES", "Aside", "Decoded", "Record", "count_items", "decode"]
+
+Aside = Mapping[tuple[int, int], str]
 
 # Decoding at once costs less per span, and more memory: about four times this.
 _BATCH_BYTES: Final = 12 << 20
@@ -100,11 +103,12 @@ class Decoded:
     received_log_records: int
 
 
-def decode(records: Iterable[Record], segment: int) -> Decoded:
+def decode(records: Iterable[Record], segment: int, aside: Aside | None = None) -> Decoded:
     """Decode the records of one segment.
 
-    Raises RuntimeError where a count does not balance, which is a fault of
-    evalspan and never of the input.
+    `aside`: (offset of a record, place of a span or log record in it, or `ALL` of them) →
+    reason; these are quarantined whole and not looked at. Raises RuntimeError where a count
+    does not balance, which is a fault of evalspan and never of the input.
     """
     quarantine = Quarantine(segment)
     received = {"traces": 0, "logs": 0}
@@ -112,7 +116,7 @@ def decode(records: Iterable[Record], segment: int) -> Decoded:
     events: list[pa.Table] = []
     logs: list[pa.Table] = []
     rows = 0
-    for signal, batch in _batches(records, quarantine):
+    for signal, batch in _batches(records, quarantine, _by_offset(aside or {})):
         received[signal] += sum(len(request.digests) for request in batch)
         for requests, arrow in _batch.decoded(signal, batch, quarantine, _context.count):
             items = _context.items(requests, arrow)
@@ -135,9 +139,22 @@ def decode(records: Iterable[Record], segment: int) -> Decoded:
     return decoded
 
 
+def count_items(payload: bytes) -> int:
+    """Count the spans or log records of a request, as far as it can be read."""
+    return len(_walker.split(payload)[0])
+
+
+def _by_offset(aside: Aside) -> dict[int, dict[int, str]]:
+    found: dict[int, dict[int, str]] = {}
+    for (offset, part), reason in aside.items():
+        found.setdefault(offset, {})[part] = reason
+    return found
+
+
 def _batches(
     records: Iterable[Record],
     quarantine: Quarantine,
+    aside: Mapping[int, Mapping[int, str]],
 ) -> Iterator[tuple[Signal, list[Request]]]:
     waiting: dict[Signal, list[Request]] = {"traces": [], "logs": []}
     size = {"traces": 0, "logs": 0}
@@ -153,6 +170,7 @@ def _batches(
             record.offset,
             record.time_unix_ns,
             quarantine,
+            aside.get(record.offset, {}),
         )
         size[signal] += len(payload)
         if size[signal] >= _BATCH_BYTES:

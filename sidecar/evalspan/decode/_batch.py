@@ -1,7 +1,7 @@
 """Decode many requests at once; where one cannot be, find the span that is to blame."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import pyarrow as pa
@@ -13,6 +13,9 @@ from evalspan.model import QUARANTINE
 Signal = Literal["traces", "logs"]
 # What a quarantined span may take; the rest of it is cut off.
 MAX_QUARANTINED_BYTES: Final = 1 << 20
+_MOST_DETAIL: Final = 300
+# Stands for every item of a request that is set aside.
+ALL: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,12 @@ class Quarantine:
     def add(
         self, signal: Signal, request: Request, part: int, item: _walker.Item | None, reason: str
     ) -> None:
-        """Keep one item (None if not even its place is known) with the reason."""
+        """Keep one item (None if not even its place is known) with the reason.
+
+        `reason` is one of a few words, which are counted by; what is of this item only
+        stands after `: ` and becomes the detail.
+        """
+        reason, _, detail = reason.partition(": ")
         numbers = (1, 2) if signal == "traces" else (9, 10)
         data = request.payload if item is None else item.data
         trace_id, span_id = (
@@ -61,8 +69,18 @@ class Quarantine:
                 "bytes": data[:MAX_QUARANTINED_BYTES],
                 "resource": resource,
                 "received_time": request.received_ns // 1000,
+                "detail": detail[:_MOST_DETAIL] or None,
             },
         )
+
+    def set_aside(
+        self, signal: Signal, request: Request, part: int, item: _walker.Item | None, reason: str
+    ) -> None:
+        """Keep an item whole, as a request of its own; nothing but its ids is looked at."""
+        bare = item and replace(item, resource=b"", resource_schema=b"")
+        self.add(signal, request, part, bare, reason)
+        whole = item.request() if item else request.payload
+        self.rows[-1] |= {"bytes": whole, "resource": None}
 
     def table(self) -> pa.Table:
         """Return the rows as a table of QUARANTINE."""
@@ -75,16 +93,19 @@ def requests(
     offset: int,
     received_ns: int,
     quarantine: Quarantine,
+    aside: Mapping[int, str],
 ) -> list[Request]:
     """Count the items of one request on the wire.
 
     A damaged request comes back as one request per item that can still be
-    read; what cannot be is quarantined, as one item at least.
+    read; what cannot be is quarantined, as one item at least. So is one of which
+    items are to be set `aside` (part → reason).
     """
-    try:
-        return [Request(payload, offset, received_ns, _walker.digests(payload))]
-    except _walker.WireError:
-        pass
+    if not aside:
+        try:
+            return [Request(payload, offset, received_ns, _walker.digests(payload))]
+        except _walker.WireError:
+            pass
     items, error = _walker.split(payload)
     whole = Request(payload, offset, received_ns, ())
     reason = f"cut off or garbled: {error}"
@@ -96,7 +117,21 @@ def requests(
     for part, item in broken:
         quarantine.uncounted[signal] += 1
         quarantine.add(signal, whole, part, item, reason)
-    return _alone(whole, items)
+    if not aside:
+        return _alone(whole, items)
+    kept = [request for request in _alone(whole, items) if not _is_in(aside, request.first_part)]
+    gone: list[tuple[int, _walker.Item | None]] = [
+        (part, item) for part, item in enumerate(items) if item.whole and _is_in(aside, part)
+    ]
+    for part, item in gone if items or broken else [(ALL, None)]:
+        quarantine.uncounted[signal] += 1
+        told = aside.get(part, aside.get(ALL, ""))
+        quarantine.set_aside(signal, whole, max(part, 0), item, told)
+    return kept
+
+
+def _is_in(aside: Mapping[int, str], part: int) -> bool:
+    return part in aside or ALL in aside
 
 
 def _alone(whole: Request, items: Sequence[_walker.Item]) -> list[Request]:
@@ -134,7 +169,7 @@ def decoded(
             return
         reason = "the decoder and the wire disagree on how many items there are"
     except ValueError as error:
-        reason = str(error)
+        reason = f"cannot be decoded: {error}"
     if len(batch) > 1:
         middle = len(batch) // 2
         yield from decoded(signal, batch[:middle], quarantine, accept)

@@ -15,6 +15,7 @@ _DAY_NS: Final = 86_400 * 10**9
 _EARLIEST_NS: Final = 946_684_800 * 10**9
 # Attributes of a batch, an event or a link counting as four.
 MOST_PARTS: Final = 4_000_000
+_MOST_TOLD_BYTES: Final = 64
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
 
@@ -31,7 +32,7 @@ def id_faults(ids: Any, kind: str) -> dict[int, str]:  # noqa: ANN401 - Arrow ar
     zero = np.asarray(pc.equal(ids, pa.scalar(bytes(size), pa.binary())))
     faults = dict.fromkeys(np.flatnonzero(zero).tolist(), f"{kind} id is all zeros")
     for row in np.flatnonzero(sizes != size).tolist():
-        had = f"has {sizes[row]} bytes, not {size}" if sizes[row] else "is empty"
+        had = f"has not {size} bytes: {sizes[row]}" if sizes[row] else "is empty"
         faults[row] = f"{kind} id {had}"
     return faults
 
@@ -58,13 +59,29 @@ def too_many(*lists: tuple[Any, int]) -> dict[int, str]:
 
 
 def optional_ids(ids: Any, column: str, repairs: Repairs) -> Any:  # noqa: ANN401 - Arrow arrays
-    """Return ids as hex, null where there is none (empty or all zeros)."""
+    """Return ids as hex, null where there is none: empty, all zeros, or of a wrong length.
+
+    No span can have an id of a wrong length, so that it is nobody's parent.
+    """
     size = _TRACE_ID_BYTES if column == "trace_id" else _SPAN_ID_BYTES
     zero = np.asarray(pc.equal(ids, pa.scalar(bytes(size), pa.binary())))
     if zero.any():
         repairs.say(np.flatnonzero(zero), f"{column}={'0' * (2 * size)}")
-    absent = zero | (np.asarray(pc.binary_length(ids)) == 0)
+    sizes = np.asarray(pc.binary_length(ids))
+    wrong = (sizes != 0) & (sizes != size)
+    for row in np.flatnonzero(wrong).tolist():
+        repairs.notes[row].append(f"{column}={ids[row].as_py()[:_MOST_TOLD_BYTES].hex()}")
+    absent = zero | wrong | (sizes == 0)
     return pc.if_else(pa.array(absent), pa.scalar(None, pa.string()), hex_ids(ids))
+
+
+def own(values: Any) -> Any:  # noqa: ANN401 - Arrow arrays
+    """Return a copy in memory of its own.
+
+    Every array that the decoder gives, however small, holds all memory of its batch, some
+    2,500 bytes a span. What stays as it is for as long as the rows do must not.
+    """
+    return values.take(pa.array(np.arange(len(values))))
 
 
 def times(nanos: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numpy in, Arrow out

@@ -31,7 +31,7 @@ def _fault(data: bytes) -> str | None:
     try:
         _lens.EVENT.list_to_record_batch([data])
     except ValueError as error:
-        return f"an event of it: {error}"
+        return f"an event cannot be read: {error}"
     return None
 
 
@@ -106,7 +106,7 @@ def log_faults(items: Items) -> dict[int, str]:
     found = _columns.too_many((items.struct.field("attributes"), 1))
     for kind in ("span", "trace"):
         faults_of = _columns.id_faults(items.struct.field(f"{kind}_id"), kind)
-        found |= {row: text for row, text in faults_of.items() if " has " in text}
+        found |= {row: text for row, text in faults_of.items() if " has not " in text}
     return found
 
 

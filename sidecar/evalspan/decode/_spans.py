@@ -40,7 +40,7 @@ def table(items: Items, segment: int, repairs: Repairs) -> dict[str, Any]:
         ),
         "trace_state": _columns.not_empty(text("trace_state")),
         "flags": span("flags"),
-        "name": text("name"),
+        "name": _columns.own(text("name")),
         "kind": _columns.words(span("kind"), _KINDS),
         **_times(items, repairs),
         **_status(span("status"), repairs),
@@ -112,7 +112,7 @@ def _links(links: Any, repairs: Repairs) -> Any:  # noqa: ANN401 - Arrow arrays
         "dropped_attributes": found.field("dropped_attributes_count"),
     }
     struct = pa.StructArray.from_arrays(
-        [held[field.name].cast(field.type) for field in LINK],
+        [_columns.own(held[field.name].cast(field.type)) for field in LINK],
         fields=list(LINK),
     )
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)

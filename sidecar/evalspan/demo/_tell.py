@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 Row = Mapping[str, Any]
 
@@ -16,8 +17,10 @@ class Teller:
     """Prints what the demo found, a part at a time."""
 
     def __init__(self, console: Console) -> None:
-        """Print to this console."""
+        """Print to this console; a file or a pipe gets whole lines."""
         self._console = console
+        if not console.is_terminal:
+            console.width = _PIPED_WIDTH
 
     def start(self, settings: Any, model_server: str) -> None:  # noqa: ANN401 - Settings
         """Say what runs."""
@@ -67,8 +70,9 @@ class Teller:
         """Show the causes with example traces."""
         self._head("3. The cause", "ranked, with example traces")
         for finding in findings[:4]:
-            share = f"{finding['share']:.0%} of the drop" if finding["share"] is not None else ""
-            self._say(f"{finding['rank']}. {finding['title']}  {share}")
+            known = finding["share"] is not None
+            share = f"; {100 * finding['share']:.0f} % of the drop" if known else ""
+            self._say(f"{finding['rank']}. {finding['title']}{share}")
             if finding["exemplars"]:
                 self._say("   traces: " + ", ".join(finding["exemplars"][:3]))
         diff = next((f["prompt_diff"] for f in findings if f["prompt_diff"]), None)
@@ -131,7 +135,7 @@ class Teller:
             f"Parquet   {spans}",
         )
         snippet = f'import polars as pl\nprint(pl.read_delta("{spans}").group_by("role").len())'
-        self._console.print(Syntax(snippet, "python", background_color="default"))
+        self._code(snippet, "python")
         self._say(f"config    {folder / 'evalspan.yaml'}")
 
     def keeping(self) -> None:
@@ -146,10 +150,19 @@ class Teller:
             self._console.print(escape(line), soft_wrap=True)
 
     def _diff(self, text: str) -> None:
-        self._console.print(Syntax(text, "diff", background_color="default", word_wrap=True))
+        self._code(text, "diff")
+
+    def _code(self, text: str, language: str) -> None:
+        """Print code as a terminal shows it best; what is piped is not wrapped: it may be run."""
+        if self._console.is_terminal:
+            code = Syntax(text, language, background_color="default", word_wrap=True)
+            self._console.print(code)
+        else:
+            self._console.print(Text(text), soft_wrap=True)
 
 
 _BOTH = ("before", "after")
+_PIPED_WIDTH = 160
 
 
 def _is_harmful(rejected: Row) -> bool:
@@ -170,7 +183,7 @@ def _rate(row: Row | None) -> str:
     if row is None or row["pass_rate"] is None:
         return ""
     low, high = 100 * row["low"], 100 * row["high"]
-    return rf"{row['pass_rate']:.1%} \[{low:.0f}, {high:.0f}]"
+    return rf"{100 * row['pass_rate']:.1f} % \[{low:.0f}, {high:.0f}]"
 
 
 def _sizes(versions: Mapping[str, Row]) -> str:
@@ -178,9 +191,10 @@ def _sizes(versions: Mapping[str, Row]) -> str:
 
 
 def _comparison(row: Row) -> tuple[str, ...]:
-    before, after = (f"{row[k]:.1%}" if row[k] is not None else "" for k in _BOTH)
+    before, after = (f"{100 * row[k]:.1f} %" if row[k] is not None else "" for k in _BOTH)
     change = ""
     if row["difference"] is not None:
         low, high = (f"{100 * row[k]:+.1f}" for k in ("low", "high"))
-        change = rf"{100 * row['difference']:+.1f} \[{low}, {high}]"
+        points = rf"{100 * row['difference']:+.1f} \[{low}, {high}]"
+        change = points.replace("-", "\N{MINUS SIGN}")
     return row["check"], before, after, change, str(row["n"]), row["standing"]

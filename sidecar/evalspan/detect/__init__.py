@@ -2,8 +2,9 @@
 
 In: a frame with one row per verdict of one check: ``time`` (Datetime µs UTC), ``score`` (0 to 1,
 null is no verdict), ``weight`` (sampling weight, default 1), ``trace_id``, ``cluster`` (rows that
-hang together, may be null) and one text column per dimension. Out: one row per state (open or
-resolved) with the columns of :data:`SCHEMA`. Settings: :class:`DetectSettings`.
+hang together, may be null), ``revision`` of the evaluator (may be left out) and one text column
+per dimension. Out: one row per change with its state (open, worsening, recovered or resolved)
+and the columns of :data:`SCHEMA`. Settings: :class:`DetectSettings`.
 
 The detector walks over the history in batches and after each looks at every slice, compared
 within strata, at candidate starts on a geometric grid, and at every new version against the one
@@ -16,19 +17,40 @@ from typing import NamedTuple
 
 import polars as pl
 
+from evalspan.detect._backtest import DROPS, Backtest, Planted, Together, Trial, backtest
 from evalspan.detect._rows import RANKING, SCHEMA, build, ranking
-from evalspan.detect._settings import DetectSettings
+from evalspan.detect._segments import change_points
+from evalspan.detect._settings import BaselineSettings, DetectSettings
 from evalspan.detect._stream import encode
 from evalspan.detect._walk import Walker
 
-__all__ = ["RANKING", "SCHEMA", "DetectSettings", "Need", "Step", "detect", "need", "rank", "walk"]
+__all__ = [
+    "DROPS",
+    "RANKING",
+    "SCHEMA",
+    "Backtest",
+    "BaselineSettings",
+    "DetectSettings",
+    "Need",
+    "Planted",
+    "Step",
+    "Together",
+    "Trial",
+    "backtest",
+    "change_points",
+    "detect",
+    "need",
+    "rank",
+    "walk",
+]
 
 
 class Need(NamedTuple):
-    """What is missing before there can be a verdict: rows, and history until a time."""
+    """What is missing before there can be a verdict: rows, history, rows of a pinned baseline."""
 
     rows: int
     history: timedelta
+    baseline: int = 0
 
 
 class Step(NamedTuple):
@@ -73,8 +95,13 @@ def rank(scores: pl.DataFrame, settings: DetectSettings) -> pl.DataFrame:
 def need(scores: pl.DataFrame, settings: DetectSettings) -> Need:
     """How many more verdicts and how much more history the first comparison of everything takes."""
     stream = encode(scores, settings)
+    pinned = settings.baseline
     if not len(stream.time):
-        return Need(2 * settings.minimum_sample, settings.minimum_history)
+        wanted = settings.minimum_sample if pinned else 0
+        return Need(2 * settings.minimum_sample, settings.minimum_history, wanted)
     rows = max(0, 2 * settings.minimum_sample - len(stream.time))
+    base = max(0, settings.minimum_sample - int(stream.base.sum())) if pinned else 0
     span = timedelta(microseconds=int(stream.time[-1] - stream.time[0]))
-    return Need(rows, max(timedelta(0), settings.minimum_history - span))
+    # who pins a time has chosen how much history is enough
+    history = timedelta(0) if pinned and pinned.until else settings.minimum_history - span
+    return Need(rows, max(timedelta(0), history), base)

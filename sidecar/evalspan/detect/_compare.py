@@ -6,17 +6,18 @@ from typing import Literal
 
 import numpy as np
 
+from evalspan.detect._evidence import compare
 from evalspan.detect._slices import Slice, Slices
 from evalspan.detect._stream import Floats, Mask, Stream
 from evalspan.stats import (
     Interval,
-    mixture_log_evidence,
     stratified_difference,
     stratified_sums,
     sums_by,
 )
 
-Direction = Literal["regression", "improvement", "mix_shift"]
+Direction = Literal["regression", "improvement", "mix_shift", "revision"]
+"""A later kind of change of the evaluator, the drift of a judge, gets a direction of its own."""
 Kind = Literal["time", "version", "mix"]
 
 ONE_SIGMA = 0.6826894921370859
@@ -85,13 +86,15 @@ class Bench:
             codes = self.stream.codes[claim.version.dimension]
             return mask & (codes == claim.version.new), mask & (codes == claim.version.old)
         after = self.stream.batch >= claim.start
-        return mask & after, mask & ~after
+        return mask & after, mask & ~after & self.stream.base
 
-    def table(self, rows: Mask) -> Floats:
+    def table(self, rows: Mask, *, across_revisions: bool = False) -> Floats:
         """Sums of weight, weight², weight·score, weight·score² per stratum, shape (4, strata)."""
         stream = self.stream
-        width = int(stream.strata.max(initial=0)) + 1
-        strata, w, y = stream.strata[rows], stream.weight[rows], stream.score[rows]
+        labels = stream.mix_strata if across_revisions else stream.strata
+        width = int(labels.max(initial=0)) + 1
+        index = np.flatnonzero(rows)
+        strata, w, y = labels.take(index), stream.weight.take(index), stream.score.take(index)
         return np.stack([sums_by(strata, x, width) for x in (w, w * w, w * y, w * y * y)])
 
     def without(self, claim: Claim, regions: Mask) -> float:
@@ -107,10 +110,9 @@ class Bench:
     def remains(self, claim: Claim, regions: Mask) -> bool:
         """Whether the claim crosses its threshold again on the rows outside ``regions``."""
         candidate, baseline = self.sides(claim)
-        terms = stratified_sums(self.table(candidate & ~regions), self.table(baseline & ~regions))
-        score, variance, third, _ = (part.sum() / self.stream.deff[self.until] for part in terms)
-        fall, rise = mixture_log_evidence(score, variance, third)
-        return float(fall if claim.direction == "regression" else rise) >= claim.limit
+        one, other = (self.table(rows & ~regions) for rows in (candidate, baseline))
+        found = compare(one, other, float(self.stream.deff[self.until]))
+        return float(found.fall if claim.direction == "regression" else found.rise) >= claim.limit
 
     def stands_out(self, claim: Claim) -> float:
         """By how much, as z, the slice changed more than the rows outside it.

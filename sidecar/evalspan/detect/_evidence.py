@@ -1,13 +1,16 @@
 """Evidence of every slice after one batch: the fast screen and its exact check."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from evalspan.detect._stream import Floats, Ints
+from evalspan.detect._settings import DetectSettings
+from evalspan.detect._stream import Floats, Ints, Mask
 from evalspan.detect._sums import Cells
 from evalspan.stats import TILTS, Sums, exact_log_evidence, mixture_log_evidence, stratified_sums
 
+TINY = 1e-12
 LOOK_BACKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
@@ -32,41 +35,101 @@ def look_backs(batch: int, earliest: int) -> Ints:
     return starts[starts >= earliest]
 
 
+class Compared(NamedTuple):
+    """Evidence of a fall and of a rise, in nats, of one group against another, with the effect.
+
+    ``error`` is the standard error of the effect if nothing changed; ``size`` the effective
+    number of verdicts of the smaller side.
+    """
+
+    fall: Floats
+    rise: Floats
+    effect: Floats
+    error: Floats
+    size: Floats
+
+
+def compare(candidate: Floats, baseline: Floats, deff: float) -> Compared:
+    """Compare within strata; shapes (4, …, strata) to (…)."""
+    sums = Sums(*(term.sum(-1) for term in stratified_sums(candidate, baseline)))
+    fall, rise = log_evidence(sums, _heft(candidate + baseline), deff)
+    information = np.maximum(sums.information, TINY)
+    error = np.sqrt(sums.variance * deff) / information
+    size = np.minimum(_size(candidate), _size(baseline)) / deff
+    return Compared(fall, rise, np.asarray(sums.score / information), np.asarray(error), size)
+
+
+def _heft(sums: Floats) -> Floats:
+    return np.asarray(sums[1].sum(-1) / np.maximum(sums[0].sum(-1), TINY))
+
+
+def _size(sums: Floats) -> Floats:
+    return np.asarray(sums[0].sum(-1) ** 2 / np.maximum(sums[1].sum(-1), TINY))
+
+
+def log_evidence(
+    sums: Sums, heft: Floats, deff: float, margin: float = 0.0
+) -> tuple[Floats, Floats]:
+    """Evidence of a fall and of a rise by more than ``margin``, in nats.
+
+    The tilts are made for verdicts of weight one, so weights are scaled to ``heft`` Σw²/Σw one.
+    Where weights differ the third cumulant is rough, and counts only against the evidence.
+    """
+    h = np.maximum(heft, TINY)
+    variance, third = sums.variance / h**2 / deff, sums.third / h**3 / deff
+    low = (sums.score + margin * sums.information) / h / deff
+    high = (sums.score - margin * sums.information) / h / deff
+    fall, rise = (mixture_log_evidence(s, variance, third)[i] for i, s in enumerate((low, high)))
+    if np.allclose(h, 1.0):
+        return fall, rise
+    plain = (mixture_log_evidence(s, variance, 0 * third)[i] for i, s in enumerate((low, high)))
+    other_fall, other_rise = plain
+    return np.minimum(fall, other_fall), np.minimum(rise, other_rise)
+
+
 def both_ways(
-    candidate: Floats, baseline: Floats, cells: Cells, starts: Ints, deff: float, minimum: int
+    candidate: Floats,
+    baseline: Floats,
+    cells: Cells,
+    starts: Ints,
+    deff: float,
+    settings: DetectSettings,
 ) -> tuple[Evidence, Evidence]:
     """Evidence of a fall and of a rise per slice, the best over candidate starts.
 
-    ``candidate`` and ``baseline`` have shape (4, starts, cells); a slice with fewer than
-    ``minimum`` effective verdicts on either side has −inf.
+    ``candidate`` and ``baseline`` have shape (4, starts, cells); a slice with fewer than the
+    minimum of effective verdicts on either side has −inf. The evidence is of a change by more
+    than half the minimum effect.
     """
-    sums, enough = pooled(candidate, baseline, cells, minimum * deff)
-    fall, rise = mixture_log_evidence(sums.score / deff, sums.variance / deff, sums.third / deff)
-    effect = sums.score / np.maximum(sums.information, 1e-12)
+    sums, enough, heft = _pooled(candidate, baseline, cells, settings.minimum_sample * deff)
+    fall, rise = log_evidence(sums, heft, deff, settings.minimum_effect / 2)
+    effect = sums.score / np.maximum(sums.information, TINY)
     return _best(fall, enough & (effect < 0), starts, effect), _best(
         rise, enough & (effect > 0), starts, effect
     )
 
 
-def pooled(
+def _pooled(
     candidate: Floats, baseline: Floats, cells: Cells, minimum: float
-) -> tuple[Sums, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
-    """Stratified sums per slice, and whether both sides reach the minimum sample."""
+) -> tuple[Sums, Mask, Floats]:
+    """Stratified sums per slice, whether both sides reach the minimum sample, and the heft."""
     terms = stratified_sums(candidate, baseline)
     sums = Sums(*(np.add.reduceat(term, cells.start, axis=-1) for term in terms))
     enough = np.ones(sums.score.shape, dtype=np.bool_)
+    total, squares = np.zeros(sums.score.shape), np.zeros(sums.score.shape)
     for side in (candidate, baseline):
         n = np.add.reduceat(side[0], cells.start, axis=-1)
         q = np.add.reduceat(side[1], cells.start, axis=-1)
         # rounding of running sums leaves a hair, never a row
         enough &= n * n >= minimum * q - 1e-6
         enough &= n > 1e-9  # noqa: PLR2004
-    return sums, enough
+        total, squares = total + n, squares + q
+    return sums, enough, np.where(total > TINY, squares / np.maximum(total, TINY), 1.0)
 
 
 def _best(
     nats: Floats,
-    allowed: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    allowed: Mask,
     starts: Ints,
     effect: Floats,
 ) -> Evidence:
@@ -110,7 +173,9 @@ def mix_evidence(candidate: Floats, baseline: Floats, deff: float) -> tuple[Floa
     share1, share0 = (t1 / total)[:, 0], (t0 / total)[:, 0]
     size = share0**2 * q1.sum(-1) + share1**2 * q0.sum(-1)
     cubes = share0**3 * q1.sum(-1) - share1**3 * q0.sum(-1)
-    scale = 0.5 / np.sqrt(np.maximum(spread, 1e-12))
+    heft = _heft(candidate + baseline)
+    scale = 0.5 / np.sqrt(np.maximum(spread, 1e-12)) / np.maximum(heft, TINY)
+    cubes = cubes * heft
     fall, rise = mixture_log_evidence(
         scale * (n1 * centred).sum(-1) / deff,
         scale**2 * spread * size / deff,

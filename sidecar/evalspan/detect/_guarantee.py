@@ -1,13 +1,25 @@
 """A bound on the chance of a false alarm that holds in finite samples, however often one looks.
 
-The screen that opens a state is an approximation, calibrated by permutation. This is the exact
-part: at a fixed look and start, exp of the exact conditional evidence is an e-value when the 0/1
-scores of a stratum are exchangeable over time, given everything but the scores. By Markov's
-inequality it exceeds 1/u with chance at most u; a union over all looks, starts and hypotheses,
-with weights that sum to at most one, makes the bound hold for all of them at once.
+**Calibrated, not guaranteed**: that a state opens. The evidence that opens it is an approximation
+(two moments and a skewness); its thresholds were set by permutation and `backtest` checks them on
+one's own history. Near its threshold an exact test must agree where there is one.
+
+**Guaranteed**: the bound told with a state. At a fixed look and start, exp of the exact
+conditional evidence is an e-value when the 0/1 verdicts of a stratum are exchangeable over time,
+given everything but the verdicts. By Markov's inequality it exceeds 1/u with chance at most u; a
+union over all looks, starts, slices, versions and directions, with weights that sum to at most
+one, makes the bound hold for all of them at once. It covers pass rates of everything and of
+slices, over time and of versions, also against a pinned baseline. Graded scores are cut into pass
+and fail, and of a cluster its first verdict alone is counted, so that what is tested stays
+exchangeable (and weaker).
+
+**Not covered**: sampled verdicts with weights (their chance to be seen may depend on the answer
+and on the time), shifts of the mix and revisions of the evaluator. Nor the choice of strata,
+which is made on the scores before the first test where the settings do not name any.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,20 +36,18 @@ BATCHES_A_LOOK = 4
 FAMILIES = 4.0
 """Everything over time, versions, slices of one and of two attributes: a quarter each."""
 DIRECTIONS = 2.0
+PASSING = 0.5
+"""Graded scores from here on count as a pass."""
 
 
 def false_alarm_bound(walker: Walker, incident: Incident, until: int) -> float | None:
-    """Bound for a state at its best look until a batch; None where no exact test applies.
-
-    That is for mix shifts, for weighted or graded scores, and for rows in clusters.
-    """
+    """Bound for a state at its best look until a batch; None where no exact test applies."""
     claim, stream = incident.claim, walker.stream
-    if claim.kind == "mix" or not stream.plain[until] or stream.deff[until] > 1.0:
+    if claim.direction in ("mix_shift", "revision"):
         return None
-    counts = walker.counts
-    if walker.left_out.any():
-        # rows of what was over later were not left out yet at the looks before
-        counts = Counts(stream, walker.slices, walker.settings, walker.counts.versions)
+    if not (stream.weight[stream.batch <= until] == 1.0).all():
+        return None
+    counts = _counts(walker)
     best = 1.0
     for number, batch in enumerate(_looks(stream, until), 1):
         sides, starts = _sides(counts, claim, batch, stream.first_test)
@@ -48,6 +58,26 @@ def false_alarm_bound(walker: Walker, incident: Incident, until: int) -> float |
         cost = math.log(number * (number + 1) * starts * DIRECTIONS * FAMILIES)
         best = min(best, math.exp(min(0.0, cost + _hypotheses(counts, claim, batch) - nats)))
     return best
+
+
+def _counts(walker: Walker) -> Counts:
+    """Counts of pass and fail, one verdict a cluster; nothing is left out that was not at a look.
+
+    Made once a walk.
+    """
+    stream = walker.stream
+    _, first = np.unique(stream.cluster, return_index=True)
+    alone = np.zeros(len(stream.batch), dtype=np.bool_)
+    alone[first] = True
+    if alone.all() and stream.plain[-1] and not walker.left_out.any():
+        return walker.counts
+    if walker.exact is None:
+        passed = (stream.score >= PASSING).astype(np.float64)
+        judged = replace(stream, score=passed)
+        versions = walker.counts.versions
+        walker.exact = Counts(judged, walker.slices, walker.settings, versions)
+        walker.exact.count(~alone)
+    return walker.exact
 
 
 def _looks(stream: Stream, until: int) -> range:
@@ -80,8 +110,8 @@ def _sides(
     starts = look_backs(batch, earliest)
     if not starts.size:
         return None, 0
-    before = counts.cells.sums[:, starts, part]
-    after = counts.cells.sums[:, batch + 1, None, part] - before
+    before = counts.cells.base[:, starts, part]
+    after = counts.cells.sums[:, batch + 1, None, part] - counts.cells.sums[:, starts, part]
     score, variance, third, _ = (term.sum(-1) for term in stratified_sums(after, before))
     fall, rise = mixture_log_evidence(score, variance, third)
     best = int((fall if claim.direction == "regression" else rise).argmax())

@@ -11,22 +11,15 @@ import polars as pl
 
 from evalspan.detect._choose import Choice
 from evalspan.detect._compare import Bench, Claim
-from evalspan.detect._evidence import mix_evidence
 from evalspan.detect._guarantee import false_alarm_bound
+from evalspan.detect._profile import Change, change_of
 from evalspan.detect._settings import DetectSettings
 from evalspan.detect._slices import name_json
 from evalspan.detect._states import Incident
-from evalspan.detect._stream import Floats, Ints, Mask
+from evalspan.detect._stream import Mask
 from evalspan.detect._walk import Walker
-from evalspan.stats import (
-    Interval,
-    mix_difference,
-    mixture_log_evidence,
-    stratified_difference,
-    stratified_sums,
-    sums_by,
-    weighted_mean,
-)
+from evalspan.detect._words import Level, reason
+from evalspan.stats import Interval, mix_difference, stratified_difference, weighted_mean
 
 _TIME = pl.Datetime("us", "UTC")
 SCHEMA = pl.Schema(
@@ -55,6 +48,7 @@ SCHEMA = pl.Schema(
         "mix_high": pl.Float64(),
         "evidence_nats": pl.Float64(),
         "state": pl.String(),
+        "state_time": _TIME,
         "exemplars": pl.List(pl.String()),
         "reason": pl.String(),
     }
@@ -74,10 +68,6 @@ RANKING = pl.Schema(
 
 FAILING = 0.5
 """Scores below this are failures."""
-WORTH_SAYING, SMALLEST_BOUND = 0.05, 0.001
-"""Bounds of the chance of a false alarm are told below the first and no smaller than the second."""
-PROFILE_NATS = 3.0
-"""Starts whose evidence is within this of the best make up the interval of the change."""
 
 
 def build(walker: Walker, batch: int, name: str) -> pl.DataFrame:
@@ -95,7 +85,7 @@ def ranking(walker: Walker) -> pl.DataFrame:
         {
             "slice": name_json(walker.slices.names[claim.slice]),
             "aliases": _aliases(walker, claim, batch),
-            "change_time": _times(walker, claim, (claim.start,) * 3)["change_time"],
+            "change_time": _times(walker, claim, Change(*(claim.start,) * 3))["change_time"],
             "effect": claim.effect,
             "evidence_nats": claim.nats,
         }
@@ -106,13 +96,10 @@ def ranking(walker: Walker) -> pl.DataFrame:
 
 def _row(walker: Walker, incident: Incident, batch: int, name: str) -> dict[str, Any]:
     stream, claim = walker.stream, incident.claim
-    until = batch if incident.resolved is None else max(incident.opened, incident.resolved - 1)
+    until = _last_batch(incident, batch)
     bench = Bench(stream, walker.slices, until, incident.left_out)
-    start, low, high = _change(bench, claim)
-    candidate, baseline = bench.sides(_at(claim, start))
-    tables = bench.table(candidate), bench.table(baseline)
-    effect = _widened(stratified_difference(*tables), float(stream.deff[until]))
-    mix = _widened(mix_difference(*tables), float(stream.mix_deff[until]))
+    change = change_of(bench, claim, incident.opened)
+    candidate, baseline = bench.sides(_at(claim, change.start))
     row = {
         "id": _identity(name, walker, incident),
         "kind": claim.kind,
@@ -121,59 +108,69 @@ def _row(walker: Walker, incident: Incident, batch: int, name: str) -> dict[str,
         "aliases": _aliases(walker, claim, batch),
         **_version(walker, claim),
         "opened_time": _moment(int(stream.ends[incident.opened])),
-        **_times(walker, claim, (start, low, high)),
+        **_times(walker, claim, change),
         "baseline_n": int(baseline.sum()),
         "candidate_n": int(candidate.sum()),
         "baseline_score": _mean(bench, baseline),
         "candidate_score": _mean(bench, candidate),
+        **_differences(bench, claim, candidate, baseline),
+        "evidence_nats": claim.nats,
+        "state": incident.state,
+        "state_time": _moment(int(stream.ends[incident.since])),
+        "exemplars": _exemplars(bench, candidate, walker.settings),
+    }
+    bound = false_alarm_bound(walker, incident, until)
+    return {**row, "reason": reason(row, incident.why, _now(walker, incident, batch), bound)}
+
+
+def _last_batch(incident: Incident, batch: int) -> int:
+    """The last batch that shows the change: that before the recovery, or before the end."""
+    if incident.good_from is not None:
+        return max(incident.good_from - 1, incident.claim.start)
+    if incident.state in ("recovered", "resolved"):
+        return max(incident.opened, incident.since - 1)
+    return batch
+
+
+def _differences(bench: Bench, claim: Claim, candidate: Mask, baseline: Mask) -> dict[str, float]:
+    """Difference within strata and by their mix, with 95 % intervals."""
+    stream, until = bench.stream, bench.until
+    across = claim.direction == "revision"
+    new, old = (bench.table(rows, across_revisions=across) for rows in (candidate, baseline))
+    effect = _widened(stratified_difference(new, old), float(stream.deff[until]))
+    new, old = (bench.table(rows, across_revisions=True) for rows in (candidate, baseline))
+    mix = _widened(mix_difference(new, old), float(stream.mix_deff[until]))
+    return {
         "effect": effect.estimate,
         "effect_low": effect.low,
         "effect_high": effect.high,
         "mix_amount": mix.estimate,
         "mix_low": mix.low,
         "mix_high": mix.high,
-        "evidence_nats": claim.nats,
-        "state": "open" if incident.resolved is None else "resolved",
-        "exemplars": _exemplars(bench, candidate, walker.settings),
     }
-    bound = false_alarm_bound(walker, incident, until)
-    return {**row, "reason": _reason(row, incident, bound)}
+
+
+def _now(walker: Walker, incident: Incident, batch: int) -> Level | None:
+    """Where the score is now, for states that say more than that it changed."""
+    stream, claim = walker.stream, incident.claim
+    if incident.state == "worsening":
+        begin, mask = incident.level_from, _bench(walker, batch).region(claim)
+    elif incident.good_from is not None:
+        begin, mask = incident.good_from, _bench(walker, batch).members(claim.slice)
+    else:
+        return None
+    rows = mask & (stream.batch >= begin) & (stream.batch <= batch)
+    mean, size = weighted_mean(stream.score[rows], stream.weight[rows])
+    began = _moment(int(stream.ends[begin])) - walker.settings.every
+    return Level(began, mean, int(rows.sum())) if size > 0 else None
+
+
+def _bench(walker: Walker, batch: int) -> Bench:
+    return Bench(walker.stream, walker.slices, batch, walker.left_out)
 
 
 def _at(claim: Claim, start: int) -> Claim:
     return claim if claim.version is not None else replace(claim, start=start)
-
-
-def _change(bench: Bench, claim: Claim) -> tuple[int, int, int]:
-    """Best start over all batches, and the first and last start nearly as good."""
-    if claim.version is not None:
-        return claim.start, claim.start, claim.start
-    starts = np.arange(bench.stream.first_test, bench.until + 1)
-    nats = _profile(bench, claim, starts)
-    good = starts[nats >= nats.max() - PROFILE_NATS]
-    return int(starts[nats.argmax()]), int(good.min()), int(good.max())
-
-
-def _profile(bench: Bench, claim: Claim, starts: Ints) -> Floats:
-    stream = bench.stream
-    keep = bench.members(claim.slice) & (stream.batch <= bench.until) & ~bench.left_out
-    width = int(stream.strata.max(initial=0)) + 1
-    shape = (len(stream.ends) + 1, width)
-    size = shape[0] * shape[1]
-    w, y = stream.weight, stream.score
-    moments = np.stack([w, w * w, w * y, w * y * y])
-    flat = (stream.batch + 1) * width + stream.strata
-    sums = np.stack([sums_by(flat[keep], m[keep], size) for m in moments])
-    sums = np.cumsum(sums.reshape(4, *shape), axis=1)
-    base = sums[:, starts]
-    after = sums[:, -1:, :] - base
-    if claim.kind == "mix":
-        fall, rise, amount = mix_evidence(after, base, float(stream.mix_deff[bench.until]))
-        return np.asarray(np.where(claim.effect < 0, fall, rise) + 0 * amount)
-    terms = stratified_sums(after, base)
-    score, variance, third, _ = (part.sum(-1) / stream.deff[bench.until] for part in terms)
-    fall, rise = mixture_log_evidence(score, variance, third)
-    return fall if claim.direction == "regression" else rise
 
 
 def _widened(interval: Interval, deff: float) -> Interval:
@@ -216,9 +213,9 @@ def _version(walker: Walker, claim: Claim) -> dict[str, str | None]:
     }
 
 
-def _times(walker: Walker, claim: Claim, batches: tuple[int, int, int]) -> dict[str, datetime]:
+def _times(walker: Walker, claim: Claim, change: Change) -> dict[str, datetime]:
     stream, every = walker.stream, walker.settings.every
-    start, low, high = batches
+    start, low, high = change
     if claim.version is not None:
         codes = stream.codes[claim.version.dimension]
         moment = _moment(int(stream.time[np.argmax(codes == claim.version.new)]))
@@ -245,35 +242,3 @@ def _exemplars(bench: Bench, candidate: Mask, settings: DetectSettings) -> list[
     failing = np.flatnonzero(candidate & (bench.stream.score < FAILING))[::-1]
     traces = dict.fromkeys(bench.stream.trace[row] for row in failing)
     return list(traces)[: settings.max_exemplars]
-
-
-def _reason(row: dict[str, Any], incident: Incident, bound: float | None) -> str:
-    names = json.loads(row["slice"])
-    where = " and ".join(f"{key}={value}" for key, value in names.items()) or "all traffic"
-    before, after = (
-        f"{row[key]:.3f}" if row[key] is not None else "unknown"
-        for key in ("baseline_score", "candidate_score")
-    )
-    sizes = f"{row['baseline_n']} verdicts before, {row['candidate_n']} after"
-    bounds = f"{row['effect']:+.3f} [{row['effect_low']:+.3f}, {row['effect_high']:+.3f}]"
-    if row["kind"] == "mix":
-        text = (
-            f"The mix of traffic changed the score by {row['mix_amount']:+.3f} "
-            f"[{row['mix_low']:+.3f}, {row['mix_high']:+.3f}], {before} to {after}, "
-            f"({sizes}); within the same traffic the difference is {bounds}."
-        )
-    else:
-        verb = "fell" if row["direction"] == "regression" else "rose"
-        cause = ""
-        if row["kind"] == "version":
-            cause = f" with {row['version_dimension']} {row['new']} against {row['old']}"
-        text = (
-            f"The score of {where} {verb} from {before} to {after}{cause} ({sizes}); "
-            f"within the same traffic by {bounds}."
-        )
-    if bound is not None and bound < WORTH_SAYING:
-        text += (
-            f" Exact evidence like this comes in at most {max(bound, SMALLEST_BOUND):.1%} of "
-            "histories without any change, however often one looks."
-        )
-    return text if not incident.why_resolved else f"{text} Resolved: {incident.why_resolved}."

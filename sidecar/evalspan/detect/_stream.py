@@ -1,12 +1,13 @@
 """The scores of one check as arrays: rows in order of time, batches, codes of the dimensions."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from evalspan.detect._settings import DetectSettings
+from evalspan.detect._settings import BaselineSettings, DetectSettings
 from evalspan.stats import crossed, informative_columns, sums_by
 
 Ints = NDArray[np.int64]
@@ -15,6 +16,9 @@ Mask = NDArray[np.bool_]
 
 MICROSECONDS_A_SECOND = 1_000_000
 TINY = 1e-9
+RECENT_BATCHES = 16
+REVISION = "revision"
+"""Column with the revision of the evaluator, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,9 @@ class Stream:
     microseconds UTC. ``codes`` holds per dimension the number of each row's value in ``values``,
     −1 for null. ``deff`` and ``mix_deff`` are the design effects of clusters until each batch;
     ``plain`` whether all scores until then are 0 or 1 with weight one, so that exact tests apply.
+    ``base`` marks the rows that may serve as baseline: all of them, or those that are pinned.
+    ``strata`` tells revisions of the evaluator apart, as ``revisions`` has them; ``mix_strata``
+    does not. ``cluster`` numbers the clusters, a row without one being its own.
     """
 
     time: Ints
@@ -41,6 +48,10 @@ class Stream:
     mix_deff: Floats
     plain: Mask
     first_test: int
+    base: Mask
+    mix_strata: Ints
+    revisions: Ints
+    cluster: Ints
 
 
 def encode(scores: pl.DataFrame, settings: DetectSettings) -> Stream:
@@ -57,12 +68,17 @@ def encode(scores: pl.DataFrame, settings: DetectSettings) -> Stream:
         raise ValueError(message)
     every = int(settings.every.total_seconds() * MICROSECONDS_A_SECOND)
     slots, batch = np.unique(time // every, return_inverse=True)
+    batch = batch.astype(np.int64)
     ends = (slots + 1) * every
     names = tuple(
         dict.fromkeys(settings.dimensions + settings.version_dimensions + (settings.strata or ()))
     )
     pairs = {name: _codes(rows[name]) for name in names}
+    if REVISION in rows.columns:
+        pairs[REVISION] = _codes(rows[REVISION])
     codes = {name: pair[0] for name, pair in pairs.items()}
+    revisions = codes.get(REVISION, np.zeros(len(time), dtype=np.int64))
+    base = _base(time, pairs, settings.baseline)
     first = _first_test(time, ends, settings)
     head = batch < first
     chosen = settings.strata
@@ -70,11 +86,13 @@ def encode(scores: pl.DataFrame, settings: DetectSettings) -> Stream:
         # only rows before the first test, so that the choice cannot lean on what is tested
         heads = {key: codes[key][head] for key in settings.dimensions}
         chosen = informative_columns(score[head], weight[head], heads)
-    strata = crossed([codes[key] for key in chosen], len(time))
-    deff, mix_deff = _design_effects(rows, batch, score, weight, strata, len(ends))
+    mix_strata = crossed([codes[key] for key in chosen], len(time))
+    strata = crossed([mix_strata, revisions], len(time))
+    cluster = _clusters(rows)
+    deff, mix_deff = _design_effects(cluster, batch, strata, mix_strata, score, weight)
     return Stream(
         time=time,
-        batch=batch.astype(np.int64),
+        batch=batch,
         ends=ends,
         score=score,
         weight=weight,
@@ -87,6 +105,40 @@ def encode(scores: pl.DataFrame, settings: DetectSettings) -> Stream:
         mix_deff=mix_deff,
         plain=_plain(batch, score, weight, len(ends)),
         first_test=first,
+        base=base,
+        mix_strata=mix_strata,
+        revisions=revisions,
+        cluster=cluster,
+    )
+
+
+def _base(
+    time: Ints, pairs: dict[str, tuple[Ints, list[str]]], pinned: BaselineSettings | None
+) -> Mask:
+    """Rows that may serve as baseline."""
+    base = np.ones(len(time), dtype=np.bool_)
+    if pinned is None:
+        return base
+    if pinned.since is not None and pinned.until is not None:
+        base &= (time >= _microseconds(pinned.since)) & (time < _microseconds(pinned.until))
+    for name, value in pinned.versions.items():
+        if name in pairs:
+            codes, values = pairs[name]
+            base &= codes == (values.index(value) if value in values else -2)
+    return base
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _clusters(rows: pl.DataFrame) -> Ints:
+    if "cluster" not in rows.columns or rows["cluster"].null_count() == rows.height:
+        return np.arange(rows.height)
+    own = pl.lit("row-") + pl.int_range(rows.height).cast(pl.String)
+    named = pl.lit("cluster-") + pl.col("cluster").cast(pl.String)
+    return (
+        rows.select(pl.coalesce(named, own).rank("dense")).to_series().to_numpy().astype(np.int64)
     )
 
 
@@ -112,47 +164,74 @@ def _codes(column: pl.Series) -> tuple[Ints, list[str]]:
 
 
 def _first_test(time: Ints, ends: Ints, settings: DetectSettings) -> int:
-    """Number of batches that end within the minimum history, at least one."""
+    """Number of batches that end within the minimum history or before the end of a pinned time.
+
+    At least one.
+    """
     if not time.size:
         return 1
-    history = int(settings.minimum_history.total_seconds() * MICROSECONDS_A_SECOND)
+    pinned = settings.baseline
+    if pinned is not None and pinned.until is not None:
+        # who pins a time has chosen how much history is enough
+        every = settings.every // timedelta(microseconds=1)
+        return max(1, int(np.searchsorted(ends - every, _microseconds(pinned.until))))
+    history = settings.minimum_history // timedelta(microseconds=1)
     return max(1, int(np.searchsorted(ends, time[0] + history, side="right")))
 
 
 def _design_effects(
-    rows: pl.DataFrame, batch: Ints, score: Floats, weight: Floats, strata: Ints, batches: int
+    cluster: Ints, batch: Ints, strata: Ints, mix_strata: Ints, score: Floats, weight: Floats
 ) -> tuple[Floats, Floats]:
     """Design effects of clusters on scores within strata, and on the mix of strata, per batch.
 
     The variance of sums over clusters within a batch, over that of independent rows (Kish 1965),
-    cumulated over batches, so that the value after a batch knows nothing of later rows.
+    cumulated over batches, so that the value after a batch knows nothing of later rows. What all
+    recent rows have in common is taken out, so that a change is not taken for clustering.
     """
-    if "cluster" not in rows.columns or rows["cluster"].null_count() == rows.height:
+    batches = int(batch.max(initial=-1)) + 1
+    if len(np.unique(cluster)) == len(cluster):
         return np.ones(batches), np.ones(batches)
-    n = np.cumsum(_table(batch, strata, weight, batches), axis=0)
-    k = np.cumsum(_table(batch, strata, weight * score, batches), axis=0)
-    means = k / np.maximum(n, 1e-12)
-    overall = k.sum(axis=1) / np.maximum(n.sum(axis=1), 1e-12)
-    own = pl.lit("row-") + pl.int_range(rows.height).cast(pl.String)
-    cluster = rows.select(pl.coalesce(pl.col("cluster").cast(pl.String), own))["cluster"]
-    label = pl.DataFrame({"b": batch, "c": cluster}).select(pl.struct("b", "c").rank("dense"))
-    numbers = label.to_series().to_numpy().astype(np.int64) - 1
-    within = weight * (score - means[batch, strata])
-    mix = weight * (means[batch, strata] - overall[batch])
-    return _inflation(batch, numbers, within, batches), _inflation(batch, numbers, mix, batches)
+    numbers = crossed([batch, cluster], len(batch))
+    within = score - _means(batch, strata, score, weight)
+    means = _means(batch, mix_strata, score, weight)
+    overall = _means(batch, np.zeros_like(batch), score, weight)
+    return (
+        _inflation(batch, numbers, within, weight),
+        _inflation(batch, numbers, means - overall, weight),
+    )
 
 
-def _inflation(batch: Ints, cluster: Ints, residual: Floats, batches: int) -> Floats:
-    clusters = int(cluster.max(initial=-1)) + 1
-    sums = sums_by(cluster, residual, clusters)
-    home = np.zeros(clusters, dtype=np.int64)
-    home[cluster] = batch
-    together = np.cumsum(sums_by(home, sums**2, batches))
-    alone = np.cumsum(sums_by(batch, residual**2, batches))
+def _means(batch: Ints, strata: Ints, score: Floats, weight: Floats) -> Floats:
+    """Mean score of each row's stratum over all batches until the row's."""
+    n = np.cumsum(_table(batch, strata, weight), axis=0)
+    k = np.cumsum(_table(batch, strata, weight * score), axis=0)
+    return np.asarray((k / np.maximum(n, 1e-12))[batch, strata])
+
+
+def _inflation(batch: Ints, cluster: Ints, residual: Floats, weight: Floats) -> Floats:
+    together = np.cumsum(_spread(batch, cluster, residual, weight))
+    alone = np.cumsum(_spread(batch, np.arange(len(batch)), residual, weight))
     ratio = np.where(alone > TINY, together / np.maximum(alone, TINY), 1.0)
     return np.maximum(ratio, 1.0)
 
 
-def _table(batch: Ints, strata: Ints, values: Floats, batches: int) -> Floats:
-    width = int(strata.max(initial=0)) + 1
-    return sums_by(batch * width + strata, values, batches * width).reshape(batches, width)
+def _spread(batch: Ints, cluster: Ints, residual: Floats, weight: Floats) -> Floats:
+    """Sum per batch of the squared sums of residuals of its clusters, about their recent level."""
+    batches, clusters = int(batch.max(initial=-1)) + 1, int(cluster.max(initial=-1)) + 1
+    total = _recent(sums_by(batch, weight, batches))
+    level = _recent(sums_by(batch, weight * residual, batches)) / np.maximum(total, TINY)
+    sums = sums_by(cluster, weight * (residual - level[batch]), clusters)
+    home = np.zeros(clusters, dtype=np.int64)
+    home[cluster] = batch
+    return sums_by(home, sums**2, batches)
+
+
+def _recent(values: Floats) -> Floats:
+    """Sums over each batch and those shortly before it."""
+    running = np.concatenate([np.zeros(RECENT_BATCHES), np.cumsum(values)])
+    return np.asarray(running[RECENT_BATCHES:] - running[:-RECENT_BATCHES])
+
+
+def _table(batch: Ints, strata: Ints, values: Floats) -> Floats:
+    height, width = int(batch.max(initial=-1)) + 1, int(strata.max(initial=0)) + 1
+    return sums_by(batch * width + strata, values, height * width).reshape(height, width)

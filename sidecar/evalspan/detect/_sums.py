@@ -29,10 +29,12 @@ class Cells:
     """Running sums per cell.
 
     ``sums`` has shape (4, batches + 1, cells): weight, weight², weight·score, weight·score² of
-    the rows before a batch; ``start`` is the first cell of each slice.
+    the rows before a batch; ``base`` the same of rows that may serve as baseline; ``start`` is
+    the first cell of each slice.
     """
 
     sums: Floats
+    base: Floats
     start: Ints
 
     def of(self, number: int) -> slice:
@@ -92,13 +94,21 @@ def find_members(stream: Stream, slices: Slices) -> Membership:
     )
 
 
-def running_sums(stream: Stream, membership: Membership, keep: Mask) -> Cells:
+def count_cells(stream: Stream, membership: Membership, keep: Mask) -> Cells:
     """Running sums of every cell over the rows that ``keep`` marks."""
-    batches, cells = len(stream.ends), membership.cells
+    sums = _per_batch(stream, membership, keep)
+    base = sums if stream.base.all() else _per_batch(stream, membership, keep & stream.base)
+    return Cells(sums, base, membership.start)
+
+
+def _per_batch(stream: Stream, membership: Membership, keep: Mask) -> Floats:
     kept = keep[membership.row]
-    row, cell = membership.row[kept], membership.cell[kept]
-    flat = (stream.batch[row] + 1) * cells + cell
-    size = (batches + 1) * cells
-    sums = np.stack([sums_by(flat, moment[row], size) for moment in moments(stream)])
-    running = np.cumsum(sums.reshape(4, batches + 1, cells), axis=1)
-    return Cells(running, membership.start)
+    return running_sums(stream, membership.row[kept], membership.cell[kept], membership.cells)
+
+
+def running_sums(stream: Stream, row: Ints, label: Ints, width: int) -> Floats:
+    """Sums of the moments of rows before each batch per label, shape (4, batches + 1, labels)."""
+    height = len(stream.ends) + 1
+    flat = (stream.batch[row] + 1) * width + label
+    sums = [sums_by(flat, moment[row], height * width) for moment in moments(stream)]
+    return np.asarray(np.cumsum(np.stack(sums).reshape(4, height, width), axis=1))

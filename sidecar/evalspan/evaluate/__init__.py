@@ -6,10 +6,12 @@ In: the frame of a settlement (SPANS, a column per dimension, `attempt`, `counts
 
 A check is a function in a file of its name under `checks/`, or the user's own
 (`use: module:function`). The name of its first parameter says what it reads:
-`spans` (a frame; returns a frame of value, passed, reason, evidence of the same
-height), `span` (one `SpanView`; returns a Verdict, bool, number, None or a dict of
-item → one of those) or `trace` (a `TraceView`; the row goes to the root). Its
-keyword parameters are its settings; one named `prices` or `folder` is filled in.
+`spans` (a frame of whole traces, of what settled together some thousands of spans at a
+time; returns a frame of value, passed, reason, evidence of the same height), `span` (one
+`SpanView`; returns a Verdict, bool, number, None or a dict of item → one of those) or
+`trace` (a `TraceView`; the row goes to the root, and when a late span makes another one
+the root, the later row counts). Its keyword parameters are its settings; one named
+`prices` or `folder` is filled in.
 `MATCH` in its module is the condition if the config gives none; `FILES` names the
 settings that may be a path, `LIBRARIES` the packages that decide with it.
 

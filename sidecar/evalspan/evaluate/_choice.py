@@ -10,6 +10,8 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
+from evalspan.evaluate._frame import numbers
+
 Mask = NDArray[np.bool_]
 _HASHES: Final = float(2**64)
 
@@ -138,8 +140,7 @@ class Chooser:
 
     def _numbers(self) -> NDArray[np.int64]:
         if self._trace is None:
-            ids = self._frame["trace_id"].to_arrow().cast(pa.large_string()).dictionary_encode()
-            self._trace = ids.indices.to_numpy().astype(np.int64)
+            self._trace = numbers(self._frame["trace_id"])
         return self._trace
 
     def _sampled(self, share: float) -> Mask:

@@ -1,5 +1,6 @@
 """Run all checks over settled traces."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,11 +8,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from evalspan import model
 from evalspan.evaluate._check import Check
-from evalspan.evaluate._choice import Choice, Chooser, Evaluated, Mask, count
-from evalspan.evaluate._frame import complete
+from evalspan.evaluate._choice import Choice, Chooser, Count, Evaluated, Mask, count
+from evalspan.evaluate._frame import complete, slices
 from evalspan.evaluate._process import Worker
 from evalspan.evaluate._run import run
 from evalspan.evaluate._scores import table
@@ -33,6 +35,8 @@ class InlineVerdict(NamedTuple):
     error: str | None
 
 
+# What is evaluated at once. Checks copy what they look at, so that more would take more memory.
+_MOST_SPANS: Final = 8_192
 # No built-in check of frames reads these; picking their rows costs as much as all other columns.
 _NESTED: Final = ("attributes", "links")
 
@@ -62,24 +66,34 @@ class Evaluator:
         new = spans.height
         if context is not None and context.height:
             spans = pl.concat([spans, context])
-        frame = complete(spans, self._dimensions)
-        found, counts = [], []
-        for check, choice, verdicts in self._verdicts(list(self.checks.values()), frame, new):
-            counts += count(check.name, choice, verdicts)
-            found.append(_labelled(check, verdicts))
-        scores = model.SCORES.empty()
-        if found and sum(f.height for f in found):
-            scores = table(
-                pl.concat(found),
-                frame,
-                self._dimensions,
-                segment=segment,
-                evaluated_time=evaluated_time or datetime.now(UTC),
-            )
-        return Evaluated(scores, counts)
+        now = evaluated_time or datetime.now(UTC)
+        self._worker.begin()
+        scores, counts = [model.SCORES.empty()], Counter[tuple[str, str, str]]()
+        for part, new_rows in slices(spans, new, _MOST_SPANS):
+            frame = complete(part, self._dimensions)
+            found = []
+            for check, choice, verdicts in self._verdicts(
+                list(self.checks.values()), frame, new_rows
+            ):
+                for subject, outcome, reason, number in count(check.name, choice, verdicts):
+                    counts[subject, outcome, reason] += number
+                found.append(_labelled(check, verdicts))
+            if found and sum(f.height for f in found):
+                scores.append(
+                    table(
+                        pl.concat(found),
+                        frame,
+                        self._dimensions,
+                        segment=segment,
+                        evaluated_time=now,
+                    )
+                )
+        lines = [Count(*line, number) for line, number in counts.items()]
+        return Evaluated(pa.concat_tables(scores).combine_chunks(), lines)
 
     def inline(self, frame: pl.DataFrame) -> list[InlineVerdict]:
         """Return the verdicts of the checks marked `inline: true`, sampled ones included."""
+        self._worker.begin()
         checks = [check for check in self.checks.values() if check.inline]
         frame = complete(frame, self._dimensions)
         ids = frame.select("trace_id", "span_id").rows()
@@ -96,6 +110,7 @@ class Evaluator:
         error. A frame without trace_id is taken as one trace per row, one without
         role as LLM calls.
         """
+        self._worker.begin()
         frame = complete(frame, self._dimensions)
         everything = self._verdicts(list(self.checks.values()), frame, frame.height, sample=False)
         parts = [v.with_columns(check=pl.lit(check.name)) for check, _, v in everything]
@@ -153,4 +168,5 @@ def _labelled(check: Check, verdicts: pl.DataFrame) -> pl.DataFrame:
         evaluator=pl.lit("check"),
         weight=pl.lit(1 / check.sample),
         cost_usd=pl.lit(None, pl.Float64),
+        about=pl.lit("trace" if check.shape == "trace" else "span"),
     )

@@ -1,9 +1,12 @@
 """The frame that checks read: SPANS, the dimensions, and what settling adds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from evalspan import model
 
@@ -33,3 +36,36 @@ def complete(frame: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
     added += [e.alias(n) for n, e in _ADDED.items() if n not in frame.columns]
     by_name = {e.meta.output_name(): e for e in added}
     return frame.with_columns(by_name.values()) if by_name else frame
+
+
+def numbers(trace_ids: pl.Series) -> NDArray[np.int64]:
+    """Number the traces from 0, in the order in which they come."""
+    ids = trace_ids.to_arrow().cast(pa.large_string()).dictionary_encode()
+    return np.asarray(ids.indices.to_numpy(), dtype=np.int64)
+
+
+def slices(frame: pl.DataFrame, new: int, most: int) -> Iterator[tuple[pl.DataFrame, int]]:
+    """Yield the frame in slices of whole traces, with how many of their first rows are new.
+
+    `most` rows a slice; a trace that has more is a slice of its own. The first `new` rows of
+    the frame are new.
+    """
+    if frame.height <= most:
+        yield frame, new
+        return
+    trace = numbers(frame["trace_id"])
+    of_row = _groups(np.bincount(trace), most)[trace]
+    order = np.argsort(of_row, kind="stable")
+    for rows in np.split(order, np.cumsum(np.bincount(of_row))[:-1]):
+        yield frame[rows], int((rows < new).sum())
+
+
+def _groups(sizes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return a number for each trace, so that those with the same one have `most` rows."""
+    found, group, filled = np.zeros(len(sizes), dtype=np.int64), 0, 0
+    for trace, size in enumerate(sizes.tolist()):
+        if filled and filled + size > most:
+            group, filled = group + 1, 0
+        found[trace] = group
+        filled += size
+    return found

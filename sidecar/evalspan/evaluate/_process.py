@@ -7,6 +7,7 @@ import selectors
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +42,11 @@ class Worker:
         self._dimensions = list(dimensions)
         self._child: subprocess.Popen[bytes] | None = None
         self._rest = b""
+        self._losses: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """Begin a batch: a check that lost its worker too often in the last one is asked again."""
+        self._losses.clear()
 
     def run(self, check: Check, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the verdicts of the user's check; what goes wrong becomes a row with an error."""
@@ -57,18 +63,22 @@ class Worker:
             self._rest = b""
 
     def _whole(self, check: Check, frame: pl.DataFrame) -> pl.DataFrame:
+        if self._losses[check.name] >= _MOST_LOSSES:
+            rows = pl.Series(range(frame.height), dtype=pl.UInt32)
+            return of_error(rows, self._given_up(check))
         try:
             self._send(check, frame, 0)
             answer = self._receive(check.time_limit_seconds)
         except WorkerError as error:
             self.close()
+            self._losses[check.name] += 1
             return of_error(pl.Series(range(frame.height), dtype=pl.UInt32), str(error))
         return pl.DataFrame(answer["columns"], schema=SCHEMA)
 
     def _one_by_one(self, check: Check, frame: pl.DataFrame) -> Iterator[tuple[int, list[Line]]]:
         subjects = _subjects(check, frame)
-        done = losses = 0
-        while done < len(subjects) and losses < _MOST_LOSSES:
+        done = 0
+        while done < len(subjects) and self._losses[check.name] < _MOST_LOSSES:
             try:
                 self._send(check, frame, done)
                 while done < len(subjects):
@@ -77,11 +87,14 @@ class Worker:
                     done += 1
             except WorkerError as error:
                 self.close()
-                losses += 1
+                self._losses[check.name] += 1
                 yield subjects[done], _failure(str(error))
                 done += 1
         for row in subjects[done:]:
-            yield row, _failure(f"not asked: its worker was lost {losses} times in this batch")
+            yield row, _failure(self._given_up(check))
+
+    def _given_up(self, check: Check) -> str:
+        return f"not asked: its worker was lost {self._losses[check.name]} times in this batch"
 
     def _send(self, check: Check, frame: pl.DataFrame, start: int) -> None:
         child = self._started()

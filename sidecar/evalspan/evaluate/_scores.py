@@ -32,9 +32,12 @@ def table(
     """Return SCORES.
 
     `verdicts`: row (of `frame`), check, item, revision, evaluator, value, passed,
-    reason, evidence, error, weight, cost_usd. `frame` is complete.
+    reason, evidence, error, weight, cost_usd, and `about` where that is not the span.
+    `frame` is complete.
     """
     rows = verdicts["row"]
+    if "about" not in verdicts.columns:
+        verdicts = verdicts.with_columns(about=pl.lit("span"))
     # Only a frame that is not of settled spans lacks the start.
     time = pl.col("start_time").fill_null(pl.lit(evaluated_time, pl.Datetime("us", "UTC")))
     facts = frame.select(time.alias("time"), *_OF_SPAN).select(pl.all().gather(rows))

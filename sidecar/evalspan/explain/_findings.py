@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from evalspan.explain import _words as words
 from evalspan.explain._settings import ExplainSettings
 from evalspan.explain._sides import Mask, Sides
 from evalspan.explain._slices import Ranked, independent, ranked
@@ -78,7 +79,37 @@ def find(
     rest = [] if whole else _rest(sides, slices, drop, settings)
     mixed = regression["direction"] == "mix_shift"
     ordered = [*findings, *versions] if mixed else [*versions, *findings]
-    return [{"rank": rank, **finding} for rank, finding in enumerate([*ordered, *rest], 1)]
+    ranked_findings = [{"rank": rank, **f} for rank, f in enumerate([*ordered, *rest], 1)]
+    return _told_once(ranked_findings)
+
+
+def _told_once(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give no part of the drop to two causes.
+
+    A version changes for all traffic, so its drop is the one of the slices too. What holds the
+    same drop as a version before it, or the other way round, says so and has no share of its
+    own; a slice that holds a part of it keeps the share of that part.
+    """
+    told: list[dict[str, Any]] = []
+    for finding in findings:
+        over = next((each for each in told if _overlap(each, finding)), None)
+        told.append(finding if over is None else _within(finding, over))
+    return told
+
+
+_WITHIN = {"prompt_change", "slice"}
+
+
+def _overlap(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    kinds = {first["kind"], second["kind"]}
+    return "prompt_change" in kinds and kinds <= _WITHIN and first["share"] is not None
+
+
+def _within(finding: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    same = abs(finding["share"] - over["share"]) < SMALL
+    told = "the same traffic as" if same else "a part of the traffic of"
+    shares = dict.fromkeys(("share", "share_low", "share_high")) if same else {}
+    return {**finding, "title": f"{finding['title']}; {told} cause {over['rank']}", **shares}
 
 
 def _numbers(
@@ -132,10 +163,10 @@ def _slice(
     return {
         "kind": "slice",
         "slice": json.dumps(name, sort_keys=True, ensure_ascii=False),
-        "title": f"{_words(name)} {_moved(sides, numbers)}",
+        "title": f"{words.where(name)} {words.moved(numbers, sides.sign)}",
         **_shares(effect, drop, sides, traffic),
         **numbers,
-        "countermeasure": _advice(name, regression),
+        "countermeasure": words.advice(name, regression),
     }
 
 
@@ -152,27 +183,12 @@ def _whole(
         {
             "kind": "slice",
             "slice": json.dumps(name, sort_keys=True, ensure_ascii=False),
-            "title": f"{_words(name)} {_moved(sides, numbers)}",
+            "title": f"{words.where(name)} {words.moved(numbers, sides.sign)}",
             **_shares(drop.within, drop, sides),
             **numbers,
-            "countermeasure": _advice(name, regression),
+            "countermeasure": words.advice(name, regression),
         }
     ]
-
-
-def _advice(name: Mapping[str, str], regression: Mapping[str, Any]) -> str:
-    where = _words(name)
-    if regression["direction"] == "improvement":
-        return f"Keep it, and put cases of {where} into the data set so that it stays."
-    if regression.get("version_dimension"):
-        return (
-            f"Serve {where} with {regression['version_dimension']} {regression['old']} again, or "
-            f"repair {regression['new']} on the failing traces of this slice and replay them."
-        )
-    return (
-        f"Read the failing traces of {where}, put them into the data set, and check what changed "
-        "there at that time: inputs, tools, model."
-    )
 
 
 def _mix(sides: Sides, drop: Drop, settings: ExplainSettings) -> list[dict[str, Any]]:
@@ -188,8 +204,8 @@ def _mix(sides: Sides, drop: Drop, settings: ExplainSettings) -> list[dict[str, 
         {
             "kind": "mix",
             "slice": json.dumps({name: value}, ensure_ascii=False),
-            "title": f"The mix of traffic changed: {name}={value} by {change:+.1%} of all traffic; "
-            f"the mix over {name} makes {amount:+.3f} of the score",
+            "title": f"The mix of traffic changed: {name}={value} by {words.points(change)} points "
+            f"of all traffic; the mix over {name} makes {words.points(amount)} points of the rate",
             **share,
             **_numbers(sides, rows, drop.mix, settings),
             "countermeasure": f"No change of quality. Set targets per {name}, or improve "
@@ -255,21 +271,10 @@ def _versions(
                 **_shares(drop.within, drop, sides),
                 **_numbers(sides, rows, drop.within, settings),
                 "prompt_diff": diff,
-                "countermeasure": _version_advice(sides, name, old, diff),
+                "countermeasure": words.version_advice(name, old, sides.sign, diff),
             }
         )
     return findings
-
-
-def _version_advice(sides: Sides, name: str, old: str, diff: str | None) -> str:
-    if sides.sign > 0:
-        return f"Keep it; the data set should hold what {name} {old} failed on."
-    if diff:
-        return (
-            f"Go back to {name} {old}, or take the lines of the diff back one by one and replay "
-            "the failing traces."
-        )
-    return f"Go back to {name} {old} and compare both on the failing traces."
 
 
 def _new_value(sides: Sides, name: str) -> tuple[str, str] | None:
@@ -308,24 +313,9 @@ def _rest(
         {
             "kind": "unexplained",
             "slice": "{}",
-            "title": f"{shares['share']:.0%} of the change lies outside the slices named",
+            "title": f"{100 * shares['share']:.0f} % of the change lies outside the slices named",
             **shares,
             **_numbers(sides, rows, effect, settings),
             "countermeasure": "Read the failing traces, and add a dimension that tells them apart.",
         }
     ]
-
-
-def _words(name: Mapping[str, str]) -> str:
-    return " and ".join(f"{key}={value}" for key, value in name.items()) or "all traffic"
-
-
-def _moved(sides: Sides, numbers: Mapping[str, Any]) -> str:
-    verb = "fell" if sides.sign < 0 else "rose"
-    before, after = numbers["baseline_score"], numbers["candidate_score"]
-    if before is None or after is None:
-        return verb
-    return (
-        f"{verb} from {before:.3f} to {after:.3f} "
-        f"({numbers['baseline_n']} verdicts before, {numbers['candidate_n']} after)"
-    )

@@ -7,8 +7,8 @@ from itertools import combinations
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from evalspan.stats import sums_by
 
@@ -166,10 +166,10 @@ def _strongest(
 def _noise(deviation: Floats) -> float:
     if not deviation.size:
         return SMALLEST_NOISE
-    middle = float(np.median(np.abs(deviation))) / float(norm.ppf(0.75))
+    middle = float(np.median(np.abs(deviation))) / float(scipy.special.ndtri(0.75))
     low, high = np.quantile(deviation, [1 - TAIL, TAIL])
     # causes push one side out; the other side shows the tail of the noise alone
-    tail = min(float(high), -float(low)) / float(norm.ppf(TAIL))
+    tail = min(float(high), -float(low)) / float(scipy.special.ndtri(TAIL))
     return max(middle, tail, SMALLEST_NOISE)
 
 

@@ -4,16 +4,20 @@ In: the settled frame and the SCORES of each segment, the ledger's counts, and
 functions that read gauges at the time of a scrape. Out: OpenMetrics (or the
 older text format, as the scraper asks) on `/metrics`, with trace ids as
 exemplars. Counters count a segment once, when its ledger row is committed; a
-restart is a plain counter reset.
+restart is a plain counter reset, and so is a series that comes back after it had
+expired. Also verdicts of the past in, OpenMetrics with timestamps out (`History`).
 """
+
+from datetime import timedelta
 
 from pydantic import Field
 
-from evalspan.config import Strict
+from evalspan.config import Duration, Strict
 from evalspan.metrics._declared import CALL, DECLARED, Declared
-from evalspan.metrics._http import Page, Pages, serve
+from evalspan.metrics._history import History, Written
+from evalspan.metrics._http import ListenError, Page, Pages, serve
 from evalspan.metrics._labels import OTHER, Budgets
-from evalspan.metrics._metrics import Gauge, Metrics
+from evalspan.metrics._metrics import EXPIRE_AFTER, Gauge, Metrics
 
 __all__ = [
     "CALL",
@@ -22,10 +26,13 @@ __all__ = [
     "Budgets",
     "Declared",
     "Gauge",
+    "History",
+    "ListenError",
     "Metrics",
     "MetricsSettings",
     "Page",
     "Pages",
+    "Written",
     "serve",
 ]
 
@@ -43,6 +50,14 @@ class MetricsSettings(Strict):
         ge=1,
         description="Most values of service, prompt, prompt_version, model, of the items of your "
         "own checks, and of each label of the GenAI metrics; what overflows is __other__.",
+    )
+    expire_after: Duration = Field(
+        default=EXPIRE_AFTER,
+        gt=timedelta(0),
+        description="A series whose labels nothing was counted for in this time goes away, and "
+        "the values that only it showed give their places in the budgets free. When it comes "
+        "back it starts at 0, which Prometheus takes for a restart. The default is longer than a "
+        "weekend. The ledger's counters, whose labels no data fill, stay.",
     )
     buckets: dict[str, tuple[float, ...]] = Field(
         default_factory=dict,

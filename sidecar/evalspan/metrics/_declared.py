@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["counter", "gauge", "histogram", "info"]
+# The base units there are; OpenMetrics wants them as the last word of the name.
+UNITS: Final = ("seconds", "bytes", "usd")
 
 # Bounds that the GenAI conventions advise for their client metrics.
 SECONDS: Final = (
@@ -30,6 +32,7 @@ CALL: Final = (
 )
 PROMPT: Final = ("service", "prompt", "prompt_version", "model")
 DIMENSIONS: Final = "the configured dimensions"
+REGRESSION: Final = ("id", "check", "kind", "direction", "slice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,22 @@ class Declared:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """The base unit, which is the last word of the name; empty where there is none.
+
+        `gen_ai_client_token_usage` has none: {token} is an annotation to OpenTelemetry, and
+        its Prometheus exporter writes no suffix for it. `evalspan_check_value` has that of
+        its check.
+        """
+        last = self.name.rpartition("_")[2]
+        return last if last in UNITS else ""
+
+    @property
+    def family(self) -> str:
+        """The name in OpenMetrics, where `_info` is a suffix as `_total` is."""
+        return self.name.removesuffix("_info") if self.kind == "info" else self.name
 
 
 DECLARED: Final = (
@@ -122,32 +141,65 @@ DECLARED: Final = (
         "Evaluations expected and not yet made.",
         ("check",),
     ),
+    Declared(
+        "evalspan_spans_unaccounted",
+        "gauge",
+        "Spans received that are neither in the tables nor duplicate, quarantined or pending: 0, "
+        "or something was lost.",
+    ),
+    Declared(
+        "evalspan_evaluations_unaccounted",
+        "gauge",
+        "Evaluations expected of which no verdict, error or skip is in the tables, those that "
+        "are pending aside: 0, or something was lost.",
+        ("check",),
+    ),
     Declared("evalspan_label_overflow", "counter", "Values put into __other__.", ("dimension",)),
     Declared("evalspan_check_info", "info", "Checks in force.", ("check", "revision", "evaluator")),
     Declared("evalspan_build_info", "info", "Version that runs.", ("version",)),
     Declared(
         "evalspan_regression_open",
         "gauge",
-        "1 while a comparison is open; its direction says what it is.",
-        ("id", "check", "kind", "direction", "slice"),
+        "1 while a comparison is open or worsening; its direction says what it is. Muted and "
+        "recovered ones are not here.",
+        REGRESSION,
+    ),
+    Declared(
+        "evalspan_regression_state",
+        "gauge",
+        "1 for the state of each comparison that is not resolved: open, worsening, muted or "
+        "recovered.",
+        (*REGRESSION, "state"),
     ),
     Declared(
         "evalspan_regression_effect",
         "gauge",
-        "Candidate minus baseline pass rate of an open comparison.",
-        ("id", "check", "kind", "direction", "slice"),
+        "Candidate minus baseline pass rate of a comparison that is not resolved.",
+        REGRESSION,
     ),
     Declared(
         "evalspan_regression_baseline_score",
         "gauge",
         "Pass rate of its baseline.",
-        ("id", "check", "kind", "direction", "slice"),
+        REGRESSION,
     ),
     Declared(
         "evalspan_regression_candidate_score",
         "gauge",
         "Pass rate of its candidate.",
-        ("id", "check", "kind", "direction", "slice"),
+        REGRESSION,
+    ),
+    Declared(
+        "evalspan_regression_samples",
+        "gauge",
+        "Verdicts on either side of it.",
+        (*REGRESSION, "side"),
+    ),
+    Declared(
+        "evalspan_regression_change_timestamp_seconds",
+        "gauge",
+        "Estimated time of its change, seconds since 1970.",
+        REGRESSION,
     ),
     Declared("evalspan_analysis_up", "gauge", "1 if the analysis ran to its end lately."),
 )

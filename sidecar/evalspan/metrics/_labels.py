@@ -1,6 +1,6 @@
 """Keep every label within its budget of values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 OTHER = "__other__"
@@ -11,14 +11,26 @@ LONGEST: Final = 200
 class Budgets:
     """First come, first served: a value over the budget of its label becomes `__other__`.
 
-    A label without a budget is bounded by what writes it and passes.
+    A place is given to the next value that asks when nothing is shown of its value any
+    more. A label without a budget is bounded by what writes it and passes.
     """
 
     def __init__(self, budgets: Mapping[str, int]) -> None:
         """Keep label → most values."""
         self._budgets = dict(budgets)
         self._known: dict[str, set[str]] = {name: set() for name in budgets}
+        self._reserved: dict[str, set[str]] = {name: set() for name in budgets}
         self.overflow: dict[str, int] = {}
+
+    def __contains__(self, label: str) -> bool:
+        """Whether the label has a budget."""
+        return label in self._budgets
+
+    def reserve(self, label: str, value: str) -> None:
+        """Give a value a place of the budget that it keeps, shown or not."""
+        text = value[:LONGEST]
+        self._reserved[label].add(text)
+        self._known[label].add(text)
 
     def admit(self, label: str, value: str | None, rows: int = 1) -> str:
         """Return the value to show for one that `rows` rows have."""
@@ -34,3 +46,17 @@ class Budgets:
             return text
         self.overflow[label] = self.overflow.get(label, 0) + rows
         return OTHER
+
+    def keep(self, shown: Iterable[tuple[Sequence[str], Iterable[Sequence[str]]]]) -> None:
+        """Free the places of all values but the reserved ones and those that are `shown`.
+
+        `shown`: per metric the names of its labels, and the labels of each of its series.
+        """
+        kept = {label: set(values) for label, values in self._reserved.items()}
+        for names, series in shown:
+            chosen = [(place, kept[name]) for place, name in enumerate(names) if name in kept]
+            for labels in series:
+                for place, values in chosen:
+                    values.add(labels[place])
+        for label, values in kept.items():
+            self._known[label].intersection_update(values)

@@ -5,23 +5,29 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
 
-import numpy as np
 import polars as pl
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
+    InfoMetricFamily,
     Metric,
 )
-from prometheus_client.samples import Exemplar
 
 from evalspan.metrics._declared import DECLARED, DIMENSIONS, PROMPT, Declared
-from evalspan.metrics._labels import OTHER, Budgets
+from evalspan.metrics._labels import Budgets
+from evalspan.metrics._rows import buckets, call_rows, sound, verdict_rows
+from evalspan.metrics._series import Counter, Histogram, Labels
 from evalspan.model import VERDICTS
 
-Labels = tuple[str, ...]
+# Longer than a weekend: what is idle over it goes on where it was.
+EXPIRE_AFTER: Final = timedelta(days=3)
+Key = tuple[Any, ...]
+Series = TypeVar("Series", Counter, Histogram)
 _OUTCOMES = ("received", "stored", "duplicate", "quarantined")
 
 
@@ -34,19 +40,6 @@ class Gauge:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Histogram:
-    counts: np.ndarray[tuple[int], np.dtype[np.int64]]
-    sum: float = 0.0
-    exemplars: dict[int, Exemplar] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Counter:
-    value: float = 0.0
-    exemplar: Exemplar | None = None
-
-
 class Metrics:
     """All metrics of the pipeline; a prometheus_client collector."""
 
@@ -54,18 +47,28 @@ class Metrics:
         self,
         dimensions: Sequence[str],
         budgets: Budgets,
-        buckets: Mapping[str, tuple[float, ...]] | None = None,
+        bounds: Mapping[str, tuple[float, ...]] | None = None,
+        *,
+        expire_after: timedelta = EXPIRE_AFTER,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Show the configured dimensions as labels; `buckets` are check → upper bounds."""
-        extra = [d for d in dimensions if d not in PROMPT]
-        self._labels = {d.name: _labels(d, extra) for d in DECLARED}
+        """Show the configured dimensions as labels; `bounds` are check → upper bounds.
+
+        A series with a label that has a budget goes away when it was not counted on for
+        `expire_after`. `clock` gives seconds since 1970.
+        """
+        self.dimensions = tuple(d for d in dimensions if d not in PROMPT)
+        self._labels = {d.name: labels_of(d, self.dimensions) for d in DECLARED}
         self._declared = {d.name: d for d in DECLARED}
-        self._budgets = budgets
-        self._buckets = dict(buckets or {})
+        self.budgets = budgets
+        self._bounds = dict(bounds or {})
+        self._expire_seconds = expire_after.total_seconds()
+        self._clock = clock
+        self._scraped_at = 0.0
         self._lock = threading.RLock()
-        self._admitted: dict[tuple[str, tuple[Any, ...]], Labels] = {}
-        self._counters: dict[str, dict[Labels, _Counter]] = {}
-        self._histograms: dict[str, dict[Labels, _Histogram]] = {}
+        self._found: dict[str, dict[Key, Any]] = {}  # metric → labels in the data → series
+        self._counters: dict[str, dict[Labels, Counter]] = {}
+        self._histograms: dict[str, dict[Labels, Histogram]] = {}
         self._sources: list[Callable[[], Iterable[Gauge]]] = []
         for name in ("evalspan_spans", "evalspan_log_records"):
             for outcome in _OUTCOMES:  # there from the start: increase() cannot see a first value
@@ -81,24 +84,17 @@ class Metrics:
 
     def count(self, name: str, labels: Mapping[str, str], amount: float = 1) -> None:
         """Add to one counter."""
+        values = tuple(labels.get(label, "") for label in self._labels[name])
         with self._lock:
-            self._counter(name, labels).value += amount
+            counter = self._counter(name, values)
+            counter.value += amount
+            counter.counted_at = self._clock()
 
     def count_calls(self, spans: pl.DataFrame, cost_usd: pl.Series | None = None) -> None:
         """Count the model calls of a settled frame; spans that do not count are left out."""
-        if cost_usd is not None:
-            spans = spans.with_columns(cost_usd=cost_usd)
-        calls = spans.filter(pl.col("role").is_in(["llm", "embedding"]), pl.col("counts"))
+        calls = call_rows(spans, cost_usd)
         if calls.is_empty():
             return
-        calls = calls.with_columns(
-            gen_ai_operation_name="operation",
-            gen_ai_provider_name="provider",
-            gen_ai_request_model="request_model",
-            gen_ai_response_model="response_model",
-            seconds=pl.col("duration_ms") / 1000,
-            first_chunk_seconds=pl.col("time_to_first_token_ms") / 1000,
-        )
         self._observe("gen_ai_client_operation_duration_seconds", calls, "seconds")
         name = "gen_ai_client_operation_time_to_first_chunk_seconds"
         self._observe(name, calls, "first_chunk_seconds")
@@ -112,120 +108,160 @@ class Metrics:
         """Count verdicts and values; the frame has SCORES and a column per dimension."""
         if scores.is_empty():
             return
-        scores = scores.filter(pl.col("skipped").is_null()).with_columns(
-            service="service_name",
-            prompt="prompt_name",
-            shown=pl.when(pl.col("error").is_not_null())
-            .then(pl.lit("error"))
-            .otherwise(pl.col("verdict").fill_null("none")),
-        )
-        self._count_verdicts(scores)
-        for (check,), rows in scores.filter(pl.col("item") == "").group_by("check"):
-            bounds = self._buckets.get(str(check))
-            self._observe("evalspan_check_value", rows, "value", bounds)
+        rows = verdict_rows(scores, self.dimensions)
+        self._count_verdicts(rows)
+        of_check = rows.filter(pl.col("item") == "").drop("item", "verdict", "cost_usd")
+        self._observe("evalspan_check_value", of_check, "value")
 
-    def _count_verdicts(self, scores: pl.DataFrame) -> None:
+    def _count_verdicts(self, rows: pl.DataFrame) -> None:
         name = "evalspan_verdicts"
-        shown = scores.drop("verdict").rename({"shown": "verdict"})
         last, cost = pl.col("trace_id").last(), pl.col("cost_usd").sum()
-        groups = self._group(name, shown, pl.len(), last, cost)
+        groups = self._group(name, rows, pl.len(), last, cost)
         verdict, check = (self._labels[name].index(label) for label in ("verdict", "check"))
         with self._lock:
+            now = self._clock()
+            known = self._found.setdefault(name, {})
             for key, (count, trace_id, spent) in groups:
-                labels = self._admit(name, key, count)
-                for word in VERDICTS:  # a share needs both numbers, the one that is 0 too
-                    self._series(name, (*labels[:verdict], word, *labels[verdict + 1 :]))
-                counter = self._series(name, labels)
+                counter = known.get(key) or self._find(name, key, count, self._verdict_counter)
                 counter.value += count
-                if labels[verdict] == "fail":
-                    counter.exemplar = _exemplar(trace_id, 1.0)
+                counter.counted_at = now
+                for beside in counter.beside:
+                    beside.counted_at = now
+                if key[verdict] == "fail":
+                    counter.exemplars.offer(trace_id, 1.0, now, failing=True)
                 if spent:
-                    of_check = {"check": labels[check]}
+                    of_check = (self.budgets.admit("check", key[check]),)
                     self._counter("evalspan_judge_cost_usd", of_check).value += spent
 
     def _count_cost(self, calls: pl.DataFrame) -> None:
         name = "evalspan_cost_usd"
-        calls = calls.with_columns(
-            service="service_name",
-            prompt="prompt_name",
-            model=pl.coalesce("response_model", "request_model"),
-            prompt_version=pl.coalesce("prompt_version", "prompt_hash"),
-        )
         groups = self._group(name, calls, pl.len(), pl.col("cost_usd").clip(0).sum())
         with self._lock:
+            now = self._clock()
+            known = self._found.setdefault(name, {})
             for key, (count, cost) in groups:
-                self._series(name, self._admit(name, key, count)).value += cost
+                counter = known.get(key) or self._find(name, key, count, self._counter)
+                counter.value += cost
+                counter.counted_at = now
 
-    def _observe(
-        self,
-        name: str,
-        frame: pl.DataFrame,
-        value: str,
-        bounds: tuple[float, ...] | None = None,
-    ) -> None:
-        sound = pl.col(value).is_not_null() & pl.col(value).is_finite()
-        if name != "evalspan_check_value":  # of times and counts a sum never falls
-            sound &= pl.col(value) >= 0
-        frame = frame.filter(sound).with_columns(pl.col(value).cast(pl.Float64))
-        if frame.is_empty():
+    def _observe(self, name: str, rows: pl.DataFrame, value: str) -> None:
+        rows = sound(rows, value, signed=name == "evalspan_check_value")
+        if rows.is_empty():
             return
-        bounds = bounds or self._declared[name].buckets
-        place = np.searchsorted(np.asarray(bounds), frame[value].to_numpy(), side="left")
-        placed = frame.with_columns(bucket=pl.Series(place))
-        measured = pl.col(value)
-        found = pl.len(), measured.sum(), pl.col("trace_id").last(), measured.last().alias("last")
-        groups = self._group(name, placed, *found, also=("bucket",))
+        rows = rows.with_columns(bucket=buckets(rows, partial(self.bounds, name)))
+        last = (pl.col(column).last() for column in ("trace_id", "number", "failing"))
+        found = pl.len(), pl.col("number").sum(), *last
+        groups = self._group(name, rows, *found, also=("bucket",))
         with self._lock:
-            known = self._histograms.setdefault(name, {})
-            for (*key, bucket), (count, total, trace_id, last) in groups:
-                labels = self._admit(name, tuple(key), count)
-                if labels not in known:
-                    known[labels] = _Histogram(np.zeros(len(bounds) + 1, dtype=np.int64))
-                histogram = known[labels]
+            now = self._clock()
+            known = self._found.setdefault(name, {})
+            for key, (bucket, count, total, trace_id, shown, failing) in groups:
+                histogram = known.get(key) or self._find(name, key, count, self._histogram)
                 histogram.counts[bucket] += count
                 histogram.sum += total
-                histogram.exemplars[bucket] = _exemplar(trace_id, last)
+                histogram.counted_at = now
+                histogram.exemplars.offer(trace_id, shown, now, failing=failing, place=bucket)
 
     def _group(
         self,
         name: str,
-        frame: pl.DataFrame,
+        rows: pl.DataFrame,
         *found: pl.Expr,
         also: tuple[str, ...] = (),
-    ) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
-        """Yield the labels of each group of rows, and what was found of it."""
-        keys = [*self._labels[name], *also]
+    ) -> Iterator[tuple[Key, tuple[Any, ...]]]:
+        """Yield the labels of each group of rows, and what else it has and was found of it."""
+        names = self._labels[name]
         aggregated = [each.alias(f"found {number}") for number, each in enumerate(found)]
-        groups = frame.group_by(keys, maintain_order=True).agg(aggregated)
-        return ((row[: len(keys)], row[len(keys) :]) for row in groups.iter_rows())
+        groups = rows.group_by([*names, *also], maintain_order=True).agg(aggregated)
+        width = len(names)
+        return ((row[:width], row[width:]) for row in groups.iter_rows())
 
-    def _admit(self, name: str, key: tuple[Any, ...], rows: int) -> Labels:
-        """Return the labels to show; those within their budgets are remembered as a whole."""
-        admitted = self._admitted.get((name, key))
-        if admitted is None:
-            texts = (None if value is None else str(value) for value in key)
-            named = zip(self._labels[name], texts, strict=True)
-            admitted = tuple(self._budgets.admit(label, text, rows) for label, text in named)
-            if OTHER not in admitted:
-                self._admitted[name, key] = admitted
-        return admitted
+    def _find(
+        self, name: str, key: Key, rows: int, series_of: Callable[[str, Labels], Series]
+    ) -> Series:
+        """Return the series of a key that `rows` rows have; one shown as it is is remembered."""
+        texts = tuple("" if value is None else str(value) for value in key)
+        named = zip(self._labels[name], texts, strict=True)
+        labels = tuple(self.budgets.admit(label, text, rows) for label, text in named)
+        series = series_of(name, labels)
+        if labels == texts:
+            self._found[name][key] = series
+        return series
 
-    def _counter(self, name: str, labels: Mapping[str, str]) -> _Counter:
-        return self._series(name, tuple(labels.get(k, "") for k in self._labels[name]))
+    def _counter(self, name: str, labels: Labels) -> Counter:
+        known = self._counters.setdefault(name, {})
+        if labels not in known:
+            known[labels] = Counter(self._clock())
+        return known[labels]
 
-    def _series(self, name: str, labels: Labels) -> _Counter:
-        return self._counters.setdefault(name, {}).setdefault(labels, _Counter())
+    def _verdict_counter(self, name: str, labels: Labels) -> Counter:
+        """Return the counter of a verdict; those of pass and fail are there and stay with it.
+
+        A share needs both numbers, the one that is 0 too.
+        """
+        counter = self._counter(name, labels)
+        place = self._labels[name].index("verdict")
+        others = ((*labels[:place], word, *labels[place + 1 :]) for word in VERDICTS)
+        counter.beside = tuple(self._counter(name, other) for other in others)
+        return counter
+
+    def _histogram(self, name: str, labels: Labels) -> Histogram:
+        known = self._histograms.setdefault(name, {})
+        if labels not in known:
+            known[labels] = Histogram.of(self.bounds(name, labels[0]), self._clock())
+        return known[labels]
+
+    def declared(self, name: str) -> Declared:
+        """Return what is declared of a metric."""
+        return self._declared[name]
+
+    def labels_of(self, name: str) -> Labels:
+        """Return the labels of a metric in order, the configured dimensions by name."""
+        return self._labels[name]
+
+    def bounds(self, name: str, check: str = "") -> tuple[float, ...]:
+        """Return the upper bounds of a histogram; those of a check's values may be its own."""
+        own = self._bounds.get(check) if name == "evalspan_check_value" else None
+        return own or self._declared[name].buckets
+
+    def _expire(self) -> None:
+        """Take off the page what was not counted on for long, and free its labels' places.
+
+        Only a scrape does so, and only with what an earlier one has shown to the end: the
+        scrape that no longer shows a series comes before the one that shows it again, from
+        0, which Prometheus takes for a restart.
+        """
+        now = self._clock()
+        before = min(now - self._expire_seconds, self._scraped_at)
+        self._scraped_at = now
+        gone = 0
+        for _, known in self._fading():
+            old = [labels for labels, series in known.items() if series.counted_at < before]
+            for labels in old:
+                del known[labels]
+            gone += len(old)
+        if gone:
+            self._found.clear()
+            self.budgets.keep((self._labels[name], known) for name, known in self._fading())
+
+    def _fading(self) -> Iterator[tuple[str, dict[Labels, Any]]]:
+        """Yield the metrics that data name the series of; the others show each they ever had."""
+        for known in (self._counters, self._histograms):
+            for name, series in known.items():
+                if any(label in self.budgets for label in self._labels[name]):
+                    yield name, series
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric as it is now (the protocol of prometheus_client)."""
         with self._lock:  # the sources too: their numbers are compared with those counted here
+            self._expire()
             gauges: dict[str, list[Gauge]] = {}
             for source in self._sources:
                 for gauge in source():
                     gauges.setdefault(gauge.name, []).append(gauge)
             overflow = [
                 Gauge("evalspan_label_overflow", float(n), {"dimension": d})
-                for d, n in self._budgets.overflow.items()
+                for d, n in self.budgets.overflow.items()
             ]
             gauges.setdefault("evalspan_label_overflow", []).extend(overflow)
             for declared in DECLARED:
@@ -236,43 +272,39 @@ class Metrics:
         if declared.kind == "histogram":
             return self._histogram_family(declared, labels)
         shown = [([g.labels.get(k, "") for k in labels], g.value) for g in gauges]
-        if declared.kind != "counter":
-            gauge = GaugeMetricFamily(declared.name, declared.help, labels=labels)
-            for values, value in shown:
-                gauge.add_metric(values, value)
-            return gauge
-        family = CounterMetricFamily(declared.name, declared.help, labels=labels)
+        if declared.kind == "counter":
+            return self._counter_family(declared, labels, shown)
+        if declared.kind == "info":
+            info = InfoMetricFamily(declared.family, declared.help, labels=labels)
+            for values, _ in shown:
+                info.add_metric(values, {})
+            return info
+        gauge = GaugeMetricFamily(declared.name, declared.help, labels=labels, unit=declared.unit)
+        for values, value in shown:
+            gauge.add_metric(values, value)
+        return gauge
+
+    def _counter_family(
+        self, declared: Declared, labels: Labels, shown: Iterable[tuple[list[str], float]]
+    ) -> Metric:
+        unit = declared.unit
+        family = CounterMetricFamily(declared.name, declared.help, labels=labels, unit=unit)
         for key, counter in self._counters.get(declared.name, {}).items():
-            family.add_metric(key, counter.value, None, None, counter.exemplar)
+            family.add_metric(key, counter.value, None, None, counter.exemplars.tell())
         for values, value in shown:
             family.add_metric(values, value)
         return family
 
     def _histogram_family(self, declared: Declared, labels: Labels) -> Metric:
-        family = HistogramMetricFamily(declared.name, declared.help, labels=labels)
+        unit = declared.unit
+        family = HistogramMetricFamily(declared.name, declared.help, labels=labels, unit=unit)
         for values, histogram in self._histograms.get(declared.name, {}).items():
-            check = values[0] if declared.name == "evalspan_check_value" else ""
-            bounds = self._buckets.get(check) or declared.buckets
-            family.add_metric(values, list(_buckets(bounds, histogram)), histogram.sum)
+            bounds = self.bounds(declared.name, values[0])
+            family.add_metric(values, list(histogram.cumulative(bounds)), histogram.sum)
         return family
 
 
-def _labels(declared: Declared, dimensions: Sequence[str]) -> Labels:
+def labels_of(declared: Declared, dimensions: Sequence[str]) -> Labels:
+    """Return the labels of a metric in order, the configured dimensions by name."""
     parts = [dimensions if label == DIMENSIONS else (label,) for label in declared.labels]
     return tuple(label for part in parts for label in part)
-
-
-def _buckets(
-    bounds: tuple[float, ...],
-    histogram: _Histogram,
-) -> Iterator[tuple[str, float] | tuple[str, float, Exemplar]]:
-    total = 0
-    for place, bound in enumerate((*bounds, float("inf"))):
-        total += int(histogram.counts[place])
-        name = "+Inf" if bound == float("inf") else repr(float(bound))
-        exemplar = histogram.exemplars.get(place)
-        yield (name, float(total), exemplar) if exemplar else (name, float(total))
-
-
-def _exemplar(trace_id: str, value: float) -> Exemplar:
-    return Exemplar({"trace_id": trace_id}, value, time.time())

@@ -12,8 +12,8 @@ import polars as pl
 from evalspan import llm, optimize, report, store, wal
 from evalspan.config import ConfigError
 from evalspan.model import SETTLED
-from evalspan.pipeline._alone import AlreadyRunsError, alone
 from evalspan.pipeline._ask import (
+    NothingYetError,
     find_causes,
     find_changes,
     improve,
@@ -21,6 +21,9 @@ from evalspan.pipeline._ask import (
     read_side_of,
     show_report,
 )
+from evalspan.pipeline._backfill import backfill
+from evalspan.pipeline._backtest import Asked, backtest
+from evalspan.pipeline._backtest_page import draw_backtest
 from evalspan.pipeline._build import (
     evaluator_of,
     metrics_of,
@@ -29,26 +32,35 @@ from evalspan.pipeline._build import (
     views_of,
     write_side_of,
 )
-from evalspan.pipeline._check import check_config
+from evalspan.pipeline._check import check_config, missing_key
+from evalspan.pipeline._gauges import read_word
+from evalspan.pipeline._grafana import watched
 from evalspan.pipeline._ingest import ingest_files
-from evalspan.pipeline._ledger import Ledger, ledger
+from evalspan.pipeline._ledger import Ledger, ledger, rejected_of
+from evalspan.pipeline._muting import mute, mutes, unmute
 from evalspan.pipeline._parts import run_part, supervise
 from evalspan.pipeline._plugins import plugins
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._settings import Settings, load_settings
 from evalspan.pipeline._write import STAGES, WriteSide
+from evalspan.processes import AlreadyRunsError, alone
 
 __all__ = [
     "FAILURES",
     "STAGES",
     "AlreadyRunsError",
+    "Asked",
     "ConfigError",
     "Ledger",
+    "NothingYetError",
     "ReadSide",
     "Settings",
     "WriteSide",
     "alone",
+    "backfill",
+    "backtest",
     "check_config",
+    "draw_backtest",
     "evaluator_of",
     "find_causes",
     "find_changes",
@@ -57,6 +69,9 @@ __all__ = [
     "inspect_log",
     "load_settings",
     "metrics_of",
+    "missing_key",
+    "mute",
+    "mutes",
     "pass_rates",
     "plugins",
     "read_ledger",
@@ -68,7 +83,9 @@ __all__ = [
     "show_report",
     "store_of",
     "supervise",
+    "unmute",
     "views_of",
+    "watched",
     "write_side_of",
 ]
 
@@ -87,7 +104,8 @@ FAILURES = (
 
 def read_ledger(settings: Settings) -> Ledger:
     """Return what became of everything."""
-    return ledger(settings.log_folder, store_of(settings))
+    word = read_word(settings.run_folder / "receiver.json")
+    return ledger(settings.log_folder, store_of(settings), rejected_of(word))
 
 
 def settled_spans(settings: Settings) -> int:

@@ -10,6 +10,7 @@ import polars as pl
 from evalspan import detect, optimize, report, stats
 from evalspan.config import ConfigError, parse_duration
 from evalspan.pipeline._build import store_of, views_of
+from evalspan.pipeline._changes import FIRING
 from evalspan.pipeline._optimize import Optimizing
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._report import flush, outbox_of, save_report
@@ -18,6 +19,10 @@ from evalspan.pipeline._settings import BUILT_IN, Settings
 
 class NotFoundError(ConfigError):
     """Nothing has this id; says what there is."""
+
+
+class NothingYetError(Exception):
+    """There is nothing to show, and nobody did anything wrong; says what to do."""
 
 
 def read_side_of(settings: Settings, view: str) -> ReadSide:
@@ -93,11 +98,11 @@ def find_changes(
     *,
     write: bool,
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return what is open or was resolved, and notes where there is too little to say."""
+    """Return what changed with its state, and notes where there is too little to say."""
     side = read_side_of(settings, view)
     now = datetime.now(UTC)
     found = side.changes(now, write=write).current
-    order = (pl.col("state") != "open", pl.col("direction") != "regression", "effect")
+    order = (~pl.col("state").is_in(FIRING), pl.col("direction") != "regression", "effect")
     return found.sort(order).to_dicts(), _notes(side, now)
 
 
@@ -106,6 +111,8 @@ def _notes(side: ReadSide, now: datetime) -> list[str]:
     for check, item in side.checks(now):
         missing = detect.need(side.verdicts(check, item, now), side.detect_settings)
         wanted = [f"{missing.rows} more verdicts"] if missing.rows else []
+        if missing.baseline:
+            wanted.append(f"{missing.baseline} more verdicts in the pinned baseline")
         if missing.history:
             wanted.append(f"{_days_and_hours(missing.history)} more history")
         if wanted:
@@ -123,13 +130,18 @@ def _days_and_hours(span: timedelta) -> str:
 def _choose(side: ReadSide, start: str | None) -> dict[str, Any]:
     rows = side.regressions()
     if start is None:
-        rows = rows.filter(pl.col("state") == "open", pl.col("direction") == "regression")
-        wanted = "no regression is open; run `evalspan detect`"
+        rows = rows.filter(pl.col("state").is_in(FIRING), pl.col("direction") == "regression")
+        if rows.is_empty():
+            msg = (
+                "no regression is open, so there is nothing to explain or to mend. `evalspan "
+                "detect` looks now and lists the ended ones too; name one of them by its id"
+            )
+            raise NothingYetError(msg)
     else:
         rows = rows.filter(pl.col("id").str.starts_with(start))
-        wanted = f"no regression has an id that starts with {start!r}; see `evalspan detect`"
     if rows.is_empty():
-        raise NotFoundError(wanted)
+        msg = f"no regression has an id that starts with {start!r}; see `evalspan detect`"
+        raise NotFoundError(msg)
     return rows.sort("evidence_nats", descending=True, nulls_last=True).row(0, named=True)
 
 
@@ -138,13 +150,14 @@ def find_causes(
     view: str,
     start: str | None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return a regression and its causes, and keep its report."""
+    """Return a regression with what fails in it, and its causes, and keep its report."""
     side = read_side_of(settings, view)
     now = datetime.now(UTC)
     regression = _choose(side, start)
     findings = side.causes(regression, now)
-    save_report(settings, side, regression, findings, now)
-    return regression, findings.to_dicts()
+    made = save_report(settings, side, regression, findings, now)
+    failures = made.failures.model_dump(mode="json") if made.failures else None
+    return {**regression, "failures": failures}, findings.to_dicts()
 
 
 def improve(
@@ -171,8 +184,14 @@ def show_report(settings: Settings, start: str | None, form: str) -> str | bytes
     """Return a stored report in a form; the newest one without an id."""
     stored = report.load_all(settings.reports_folder).reports
     found = [r for r in stored if start is None or _is_of(r, start)]
+    if not found and start is None:
+        msg = (
+            "there are no reports yet: one is made for each regression that is found. `evalspan "
+            "detect` looks now, `evalspan explain` makes the report of what is open"
+        )
+        raise NothingYetError(msg)
     if not found:
-        msg = f"there is no report of {start!r}" if start else "there are no reports yet"
+        msg = f"there is no report of {start!r}; `evalspan detect` shows the ids"
         raise NotFoundError(msg)
     newest = max(found, key=lambda r: r.created_time)
     if form == "json":

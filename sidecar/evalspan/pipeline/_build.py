@@ -3,6 +3,7 @@
 import gc
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -11,6 +12,8 @@ import pyarrow as pa
 from evalspan import evaluate, metrics, normalize, settle, store, views
 from evalspan.config import ConfigError, SettingError, located
 from evalspan.model import Table
+from evalspan.pipeline._messages import Messages
+from evalspan.pipeline._poison import Poison
 from evalspan.pipeline._settings import BUILT_IN, Settings
 from evalspan.pipeline._write import Count, WriteSide
 
@@ -62,14 +65,12 @@ def mistakes_of_checks(settings: Settings) -> list[SettingError]:
     return [SettingError(problem.path, problem.message) for problem in problems]
 
 
-def settler_of(settings: Settings, earlier: pa.Table | None) -> settle.Settler:
+def settler_of(
+    settings: Settings, earlier: pa.Table | None, messages: Messages | None = None
+) -> settle.Settler:
     """Return the settler; `earlier` is SETTLED from before the log that will be replayed."""
-    return settle.Settler(
-        settings.settle,
-        settings.dimensions,
-        normalize.messages_from_events,
-        earlier,
-    )
+    messages = messages or Messages(normalize.messages_from_events)
+    return settle.Settler(settings.settle, settings.dimensions, messages, earlier)
 
 
 def metrics_of(settings: Settings) -> metrics.Metrics:
@@ -82,9 +83,11 @@ def metrics_of(settings: Settings) -> metrics.Metrics:
     limits["item"] = settings.metrics.budget + len(questions)
     budgets = metrics.Budgets(limits)
     for question in questions:
-        budgets.admit("item", question)
+        budgets.reserve("item", question)
     buckets = {**_buckets(settings), **settings.metrics.buckets}
-    return metrics.Metrics(tuple(settings.dimensions), budgets, buckets)
+    return metrics.Metrics(
+        tuple(settings.dimensions), budgets, buckets, expire_after=settings.metrics.expire_after
+    )
 
 
 def _buckets(settings: Settings) -> dict[str, tuple[float, ...]]:
@@ -132,10 +135,11 @@ def write_side_of(
             found += evaluate.expect(spans, checklist, dimensions=dimensions)
         return found
 
+    messages = Messages(normalize.messages_from_events)
     return WriteSide(
         settings.log_folder,
         tables,
-        lambda earlier: settler_of(settings, earlier),
+        lambda earlier: settler_of(settings, earlier, messages),
         evaluator,
         dimensions=dimensions,
         cost_usd=evaluate.Prices(settings.prices).cost,
@@ -143,6 +147,12 @@ def write_side_of(
         expect=expect,
         metrics=shown,
         observe=observe,
+        unread=messages.take_unread,
+        poison=Poison(
+            settings.run_folder,
+            partial(settler_of, settings, None),
+            partial(evaluator_of, settings),
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """Check a config without running it: what the types of the settings cannot see."""
 
+import os
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,6 +35,9 @@ def _mistakes(settings: Settings) -> Iterator[SettingError]:
     checks = (*settings.checks, *settings.checklists)
     yield from _unknown(
         "check", checks, (("metrics", "buckets", n) for n in settings.metrics.buckets)
+    )
+    yield from _unknown(
+        "check", checks, (("alerts", "objectives", n) for n in settings.alerts.objectives)
     )
     yield from _of_extensions(settings)
 
@@ -83,7 +87,24 @@ def _unknown(what: str, known: Sequence[str], places: Iterator[Keys]) -> Iterato
         yield SettingError(at, f"there is no {what} {name!r}.{hint} Known: {', '.join(known)}")
 
 
+def missing_key(settings: Settings) -> str | None:
+    """Return a warning if judges are configured and the API key is not where they look for it.
+
+    It is this process that is looked at; the sidecar may have been given another environment.
+    """
+    name = settings.llm.api_key_env
+    if not settings.checklists or os.environ.get(name):
+        return None
+    judges = ", ".join(settings.checklists)
+    return (
+        f"warning: the environment variable {name} is not set here. Where `evalspan serve` has "
+        f"none either, the judges ({judges}) answer every span with an error; llm.api_key_env "
+        "names another variable"
+    )
+
+
 def _notes(settings: Settings) -> list[str]:
     if settings.checks or settings.checklists:
-        return []
+        missing = missing_key(settings)
+        return [missing] if missing else []
     return ["note: no checks are configured; only the GenAI client metrics will show"]

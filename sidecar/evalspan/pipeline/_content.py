@@ -7,6 +7,7 @@ import polars as pl
 
 from evalspan import normalize
 from evalspan.model import EVENTS
+from evalspan.pipeline._messages import Messages
 from evalspan.views import View
 
 _KEY = ("trace_id", "span_id")
@@ -19,7 +20,7 @@ def with_content(view: View, spans: pl.DataFrame) -> pl.DataFrame:
     records = logs.collect()
     if records.is_empty():
         return spans
-    found = normalize.messages_from_events(records)
+    found = Messages(normalize.messages_from_events)(records)
     columns = [name for name in found.columns if name not in _KEY]
     joined = spans.join(found, on=_KEY, how="left", suffix=" of logs", maintain_order="left")
     filled = (pl.coalesce(name, f"{name} of logs").alias(name) for name in columns)

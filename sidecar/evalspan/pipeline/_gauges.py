@@ -3,12 +3,14 @@
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from evalspan import __version__, evaluate, wal
 from evalspan.metrics import Gauge
+from evalspan.pipeline._changes import FIRING
 from evalspan.pipeline._settings import Settings
 from evalspan.pipeline._write import WriteSide
 
@@ -21,16 +23,21 @@ def gauges(
     settings: Settings,
     write: WriteSide,
     evaluator: evaluate.Evaluator,
+    checklists: Mapping[str, evaluate.Checklist] = MappingProxyType({}),
 ) -> Iterator[Gauge]:
     """Yield every value that is not counted in this process."""
     yield Gauge("evalspan_build_info", 1, {"version": __version__})
     for check in evaluator.checks.values():
         labels = {"check": check.name, "revision": check.revision, "evaluator": "check"}
         yield Gauge("evalspan_check_info", 1, labels)
+    for name, checklist in checklists.items():
+        labels = {"check": name, "revision": checklist.revision, "evaluator": "judge"}
+        yield Gauge("evalspan_check_info", 1, labels)
     yield Gauge("evalspan_pending_spans", write.pending_spans)
     yield from _lag(write)
     yield from _receiver(settings.run_folder / "receiver.json")
     yield from _analysis(settings)
+    yield from _accounts(settings.run_folder / "accounts.json")
 
 
 def _lag(write: WriteSide) -> Iterator[Gauge]:
@@ -70,20 +77,42 @@ def _analysis(settings: Settings) -> Iterator[Gauge]:
     fresh = time.time() - word.get("time_unix_seconds", 0.0) < allowed
     yield Gauge("evalspan_analysis_up", float(fresh))
     for row in word.get("regressions", []):
-        labels = {k: row[k] for k in ("id", "check", "kind", "direction", "slice")}
+        yield from _regression(row)
+
+
+def _regression(row: dict[str, Any]) -> Iterator[Gauge]:
+    """Yield what is shown of a regression that is not resolved; open is what alerts look at."""
+    labels = {k: row[k] for k in ("id", "check", "kind", "direction", "slice")}
+    if row["state"] in FIRING:
         yield Gauge("evalspan_regression_open", 1, labels)
-        for name in ("effect", "baseline_score", "candidate_score"):
-            if row[name] is not None:
-                yield Gauge(f"evalspan_regression_{name}", row[name], labels)
-    for check, count in word.get("evaluations_pending", {}).items():
-        yield Gauge("evalspan_evaluations_pending", count, {"check": check})
+    yield Gauge("evalspan_regression_state", 1, {**labels, "state": row["state"]})
+    for name in ("effect", "baseline_score", "candidate_score"):
+        if row[name] is not None:
+            yield Gauge(f"evalspan_regression_{name}", row[name], labels)
+    for side in ("baseline", "candidate"):
+        yield Gauge("evalspan_regression_samples", row[f"{side}_n"], {**labels, "side": side})
+    name = "evalspan_regression_change_timestamp_seconds"
+    yield Gauge(name, row["change_time_unix_seconds"], labels)
+
+
+def _accounts(path: Path) -> Iterator[Gauge]:
+    """Yield what the tables lack; nothing before the analysis has counted it."""
+    word = read_word(path)
+    if "spans_unaccounted" in word:
+        yield Gauge("evalspan_spans_unaccounted", word["spans_unaccounted"])
+    for name in ("evaluations_unaccounted", "evaluations_pending"):
+        for check, count in word.get(name, {}).items():
+            yield Gauge(f"evalspan_{name}", count, {"check": check})
 
 
 def read_word(path: Path) -> dict[str, Any]:
-    """Return what another process wrote; empty if it wrote nothing yet."""
+    """Return what another process wrote; empty if it wrote nothing yet.
+
+    A crash of the machine can leave a file without content: nobody waits for the disk here.
+    """
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError):
         return {}
 
 

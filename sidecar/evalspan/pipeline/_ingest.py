@@ -5,20 +5,25 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from evalspan import decode, wal
+from evalspan import decode, store, wal
+from evalspan.config import ConfigError
 from evalspan.model import LEDGER
-from evalspan.pipeline._alone import alone
 from evalspan.pipeline._build import evaluator_of, store_of, write_side_of
+from evalspan.pipeline._log import open_log
+from evalspan.pipeline._poison import CRASHES
 from evalspan.pipeline._settings import Settings
+from evalspan.processes import alone
 
 Tell = Callable[[str, float], None]
+# What is set aside of one segment takes a few lives; a log that takes more has another fault.
+_MOST_LIVES: Final = 4 * CRASHES
 _IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
 _REQUESTS: Mapping[str, tuple[wal.Kind, type[Message]]] = {
     "resourceSpans": (wal.Kind.TRACES, ExportTraceServiceRequest),
@@ -44,7 +49,7 @@ def ingest_files(settings: Settings, files: list[Path], tell: Tell) -> dict[str,
 def _ingest(settings: Settings, files: list[Path], tell: Tell) -> dict[str, Any]:
     done: dict[str, Any] = dict.fromkeys(("requests", "spans", "log_records", "scores"), 0)
     done["refused"] = []
-    writer = wal.Writer(settings.log_folder, settings.wal)
+    writer = open_log(settings)
     try:
         for number, file in enumerate(files):
             tell(f"reading {file.name}", number / len(files) / 2)
@@ -61,6 +66,20 @@ def _ingest(settings: Settings, files: list[Path], tell: Tell) -> dict[str, Any]
 
 
 def _take(settings: Settings, done: dict[str, Any], tell: Tell) -> None:
+    """Take the log to its end; what breaks is begun anew, as a parent would, and then set aside."""
+    for _ in range(_MOST_LIVES - 1):
+        try:
+            return _live(settings, done, tell)
+        except (KeyboardInterrupt, SystemExit, ConfigError, OSError, store.StoreError):
+            raise
+        except wal.Corruption:
+            raise
+        except BaseException as error:  # noqa: BLE001 - counted, and set aside when it comes again
+            tell(f"once more, after {type(error).__name__}", 0.5)
+    return _live(settings, done, tell)
+
+
+def _live(settings: Settings, done: dict[str, Any], tell: Tell) -> None:
     evaluator = evaluator_of(settings)
     tables = store_of(settings)
     write = write_side_of(settings, tables, evaluator)

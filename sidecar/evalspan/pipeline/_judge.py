@@ -5,6 +5,7 @@ tables and put together again as it settled.
 """
 
 import asyncio
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -34,6 +35,7 @@ class Judging:
         self._checklists = checklists_of(settings)
         price = evaluate.Prices(settings.prices)
         self._ask = ask or llm.Anthropic(settings.llm, price=price)
+        self._cursors = Cursors(settings.log_folder, tables)
         self._runner = asyncio.Runner()  # one loop for all steps: connections stay open
 
     def step(self) -> bool:
@@ -48,7 +50,7 @@ class Judging:
 
     def _judge(self, log_id: str, checklist: str) -> bool:
         app = judge_app(log_id, checklist)
-        settled = self._next(checklist, self._tables.committed(SCORES, app))
+        settled = self._next(checklist, self._cursors.of(checklist))
         if settled.is_empty():
             return False
         last = int(settled["segment"][-1])
@@ -132,6 +134,31 @@ class Judging:
             .with_columns(counts=~doubled & chosen)
             .drop("earlier", "duplicates")
         )
+
+
+class Cursors:
+    """How far the judges have come, whatever log it was that they began with."""
+
+    def __init__(self, log_folder: Path, tables: store.Store) -> None:
+        """Look at these tables."""
+        self._log_folder = log_folder
+        self._tables = tables
+        self._before: dict[str, int] = {}
+
+    def of(self, checklist: str) -> int:
+        """Return the last segment of which the verdicts of a checklist are committed; 0 if none.
+
+        Under a new log none is yet; its segments count on from those of the log before.
+        """
+        log_id = wal.log_id(self._log_folder)
+        done = self._tables.committed(SCORES, judge_app(log_id, checklist)) if log_id else 0
+        if done:
+            return done
+        if checklist not in self._before:
+            of_judge = pl.col("evaluator") == "judge", pl.col("check") == checklist
+            last = self._tables.scan(SCORES).filter(*of_judge).select(pl.col("segment").max())
+            self._before[checklist] = int(last.collect().item() or 0)
+        return self._before[checklist]
 
 
 def judge_app(log_id: str, checklist: str) -> str:

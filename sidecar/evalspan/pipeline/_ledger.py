@@ -1,8 +1,8 @@
 """The two equations of the ledger, from the tables and the log, none from memory."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from evalspan import store, wal
 from evalspan.model import EVENTS, LEDGER, QUARANTINE, SCORES, SPANS, Table
+from evalspan.pipeline._log import last_done
 
 # A segment takes seconds to come and less to count: a second try nearly always suffices.
 _TRIES = 5
@@ -26,6 +27,8 @@ class Line:
     quarantined: int
     pending: int
     reasons: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, int] = field(default_factory=dict)
+    """Stored log records whose content could not be put into their spans, by error."""
 
     @property
     def balanced(self) -> bool:
@@ -57,11 +60,28 @@ class CheckLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """Requests that were answered with an error, by reason.
+
+    They were never accepted and most of them never read, so that nobody knows how many
+    spans they held; a sender that was told to come again may have done so.
+    """
+
+    signal: str
+    reason: str
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
-    """What became of everything received and everything to be evaluated."""
+    """What became of everything received and everything to be evaluated.
+
+    `rejected` stands beside the equations: its requests are in no other number.
+    """
 
     lines: tuple[Line, ...]
     checks: tuple[CheckLine, ...]
+    rejected: tuple[Rejected, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -82,10 +102,21 @@ class Ledger:
             "pending": self.pending,
             "received": [asdict(line) | {"balanced": line.balanced} for line in self.lines],
             "checks": [asdict(line) | {"balanced": line.balanced} for line in self.checks],
+            "rejected": [asdict(line) for line in self.rejected],
         }
 
 
-def ledger(log_folder: Path, tables: store.Store) -> Ledger:
+def rejected_of(word: Mapping[str, Any]) -> tuple[Rejected, ...]:
+    """Return the requests that the receiver refused, from the word that it leaves."""
+    by_signal = sorted(word.get("rejected", {}).items())
+    return tuple(
+        Rejected(signal, reason, count)
+        for signal, reasons in by_signal
+        for reason, count in sorted(reasons.items())
+    )
+
+
+def ledger(log_folder: Path, tables: store.Store, rejected: tuple[Rejected, ...] = ()) -> Ledger:
     """Count rows of the tables against what the log received.
 
     `received` was counted from the bytes, apart from the decoding; `stored` and
@@ -93,22 +124,12 @@ def ledger(log_folder: Path, tables: store.Store) -> Ledger:
     sidecar: segments up to the last one in LEDGER by their rows, later ones by what
     the log holds; if a segment was finished in between, everything is counted anew.
     """
-    app = wal.log_id(log_folder)
     for _ in range(_TRIES):
-        done = tables.committed(LEDGER, app) if app else 0
-        found = _ledger(log_folder, _Until(tables, done))
-        if app is None or tables.committed(LEDGER, app) == done:
+        done = last_done(log_folder, tables)
+        found = replace(_ledger(log_folder, _Until(tables, done)), rejected=rejected)
+        if last_done(log_folder, tables) == done:
             return found
     return found
-
-
-def pending_judgements(tables: store.Store, checklists: Iterable[str]) -> dict[str, int]:
-    """Return checklist → how many spans its judge has still to answer."""
-    written = _written(_Until(tables, None))
-    scores = tables.scan(SCORES).filter(pl.col("evaluator") == "judge", pl.col("item") == "")
-    made = dict(scores.group_by("check").len().collect().iter_rows())
-    counts = {name: written.get(f"check:{name}", Counter()) for name in checklists}
-    return {n: c["expected"] - c["skipped"] - made.get(n, 0) for n, c in counts.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +163,7 @@ def _ledger(log_folder: Path, tables: _Until) -> Ledger:
             sum(quarantined.values()),
             pending,
             quarantined,
+            _by_reason(counts, "unread"),
         )
         lines.append(line)
     return Ledger(tuple(lines), tuple(_checks(tables, written)))
@@ -153,9 +175,13 @@ def _written(tables: _Until) -> dict[str, Counter[str]]:
     for subject, outcome, reason, count in frame.collect().iter_rows():
         counter = totals.setdefault(subject, Counter())
         counter[outcome] += count
-        if outcome == "skipped":
-            counter[f"skipped:{reason}"] += count
+        if outcome in {"skipped", "unread"}:
+            counter[f"{outcome}:{reason}"] += count
     return totals
+
+
+def _by_reason(counts: Counter[str], outcome: str) -> dict[str, int]:
+    return {k.partition(":")[2]: n for k, n in counts.items() if k.startswith(f"{outcome}:")}
 
 
 def _waiting(log_folder: Path, done: int) -> Counter[str]:
@@ -206,7 +232,7 @@ def _checks(tables: _Until, written: dict[str, Counter[str]]) -> list[CheckLine]
         row = made.get(check, {"error": 0, "skipped": 0, "rows": 0})
         skipped = counts["skipped"]
         done = row["rows"] - row["error"] - row["skipped"]
-        reasons = {k.partition(":")[2]: n for k, n in counts.items() if k.startswith("skipped:")}
+        reasons = _by_reason(counts, "skipped")
         pending = counts["expected"] - done - skipped - row["error"]
         asked = counts["expected"] - skipped - counts["done"] - counts["error"]
         lines.append(

@@ -2,7 +2,9 @@
 
 import importlib
 import inspect
-from typing import Any, Final
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, Union, get_args, get_origin
 
 from evalspan import plugin
 
@@ -33,5 +35,44 @@ def _entry(package: str, name: str) -> dict[str, Any]:
     settings = []
     if callable(function):
         loaded = plugin.load(package, name)
-        settings = [str(p) for p in loaded.parameters.values() if p.name not in HANDED_IN]
+        files = getattr(module, "FILES", ())
+        settings = [
+            _setting(p, may_be_file=p.name in files)
+            for p in loaded.parameters.values()
+            if p.name not in HANDED_IN
+        ]
     return {"name": name, "text": text or "", "settings": settings}
+
+
+def _setting(parameter: inspect.Parameter, *, may_be_file: bool) -> str:
+    """Return a setting as the person who writes it needs it: name, what goes there, default."""
+    words = _words(parameter.annotation) + (", or the path of a file" if may_be_file else "")
+    if parameter.default is parameter.empty:
+        return f"{parameter.name}: {words}; must be set"
+    if parameter.default is None:
+        return f"{parameter.name}: {words}"
+    shown = parameter.default
+    default = str(shown).lower() if isinstance(shown, bool) else shown
+    return f"{parameter.name}: {words}; default {default}"
+
+
+_WORDS: Final[Mapping[Any, str]] = {
+    bool: "true or false",
+    float: "number",
+    int: "whole number",
+    str: "text",
+}
+
+
+def _words(annotation: Any) -> str:  # noqa: ANN401 - a typing form
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in {Union, types.UnionType}:
+        return " or ".join(_words(part) for part in parts if part is not type(None))
+    if origin is Literal:
+        return " or ".join(map(str, parts))
+    if origin in {list, tuple, set, Sequence}:
+        inner = [part for part in parts if part is not Ellipsis]
+        return f"list of {_words(inner[0])}s" if inner else "list"
+    if origin in {dict, Mapping}:
+        return "keys and values"
+    return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))

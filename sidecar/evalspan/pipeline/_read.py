@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from evalspan import detect, explain, store
 from evalspan.model import FINDINGS, REGRESSIONS, Table
+from evalspan.pipeline._changes import FIRING, Changes, Detecting
 from evalspan.pipeline._content import with_content
 from evalspan.pipeline._settings import BUILT_IN, Settings
 from evalspan.views import View
@@ -26,14 +26,6 @@ _RATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What one look found: all current states, and those that changed since the last look."""
-
-    current: pl.DataFrame
-    changed: pl.DataFrame
-
-
 class ReadSide:
     """Looks through one view at the tables."""
 
@@ -42,65 +34,56 @@ class ReadSide:
         self._settings = settings
         self._tables = tables
         self.view = view
+        self._detecting = Detecting(settings, view, self.verdicts_since)
 
-    def checks(self, now: datetime) -> list[tuple[str, str]]:
+    def checks(self, now: datetime, since: datetime | None = None) -> list[tuple[str, str]]:
         """Return check and item of every stream of verdicts there is."""
-        scores = self.view.scores(since=now - self._settings.analysis.history)
+        scores = self.view.scores(since=since or now - self._settings.analysis.history)
         verdicts = scores.filter(pl.col("verdict").is_not_null()).select("check", "item").unique()
         return sorted(verdicts.collect().iter_rows())
 
     def verdicts(self, check: str, item: str, now: datetime) -> pl.DataFrame:
         """Return the verdicts of one check in the form that detect and explain read."""
-        scores = self.view.scores(since=now - self._settings.analysis.history, until=None)
-        frame = scores.filter(
+        name = f"{check}/{item}" if item else check
+        known = self.view.regressions().filter(pl.col("check") == name).collect()
+        held = known.filter(pl.col("state") != "resolved").to_dicts()
+        return self.verdicts_since(check, item, self._detecting.since(now, held))
+
+    def verdicts_since(self, check: str, item: str, since: datetime) -> pl.DataFrame:
+        """Return the verdicts since a time, and those of a pinned baseline before it."""
+        pinned = self._settings.detect.baseline
+        begin = min(since, pinned.since) if pinned and pinned.since else since
+        wanted = pl.col("time") >= since
+        if pinned and pinned.since and pinned.until:
+            wanted |= (pl.col("time") >= pinned.since) & (pl.col("time") < pinned.until)
+        frame = self.view.scores(since=begin, until=None).filter(
+            wanted,
             pl.col("check") == check,
             pl.col("item") == item,
             pl.col("verdict").is_not_null(),
-        ).select(
+        )
+        cluster = self._settings.detect.cluster
+        columns = frame.select(
             "time",
             (pl.col("verdict") == "pass").cast(pl.Float64).alias("score"),
             "weight",
             "trace_id",
             "span_id",
-            pl.col("conversation_id").alias("cluster"),
+            "revision",
+            pl.col(BUILT_IN.get(cluster, cluster) if cluster else "conversation_id").alias(
+                "cluster"
+            ),
             *(pl.col(column).alias(name) for name, column in BUILT_IN.items()),
             *self._settings.dimensions,
         )
-        return frame.collect().sort("time", "trace_id", "span_id")
+        return columns.collect().sort("time", "trace_id", "span_id")
 
     def changes(self, now: datetime, *, write: bool = True) -> Changes:
         """Compare every stream; append the states that changed to REGRESSIONS."""
-        found = [self._states(check, item, now) for check, item in self.checks(now)]
-        current = pl.concat([self._empty(REGRESSIONS), *found], how="diagonal")
-        current = pl.concat([current, self._gone(current, now)], how="diagonal")
-        known = self.view.regressions().select("id", pl.col("state").alias("known")).collect()
-        joined = current.join(known, on="id", how="left")
-        changed = joined.filter(
-            pl.col("known").is_null() & (pl.col("state") == "open")
-            | pl.col("known").is_not_null() & (pl.col("known") != pl.col("state")),
-        ).drop("known")
-        if write and not changed.is_empty():
-            self._append(REGRESSIONS, changed)
-        return Changes(current, changed)
-
-    def _gone(self, current: pl.DataFrame, now: datetime) -> pl.DataFrame:
-        """Return as resolved what was open and is older than all that is looked at now."""
-        known = self.view.regressions().filter(pl.col("state") == "open").collect()
-        return known.join(current, on="id", how="anti").select(
-            pl.exclude("day", "state", "detected_time", "reason"),
-            state=pl.lit("resolved"),
-            detected_time=pl.lit(now).cast(pl.Datetime("us", "UTC")),
-            reason=pl.lit("Nothing of it is left in the history that is looked at."),
-        )
-
-    def _states(self, check: str, item: str, now: datetime) -> pl.DataFrame:
-        name = f"{check}/{item}" if item else check
-        rows = detect.detect(self.verdicts(check, item, now), self.detect_settings, name)
-        return rows.with_columns(
-            check=pl.lit(name),
-            view=pl.lit(self.view.name),
-            detected_time=pl.lit(now).cast(pl.Datetime("us", "UTC")),
-        )
+        found = self._detecting.changes(now, self.detect_settings)
+        if write and not found.changed.is_empty():
+            self._append(REGRESSIONS, found.changed)
+        return found
 
     @property
     def detect_settings(self) -> detect.DetectSettings:
@@ -174,9 +157,12 @@ class ReadSide:
         return pl.concat(parts)
 
     def regressions(self, *, only_open: bool = False) -> pl.DataFrame:
-        """Return the newest state of each regression, the newest first."""
+        """Return the newest state of each regression, the newest first.
+
+        Open are those that are to be seen to: not the muted and the recovered ones.
+        """
         frame = self.view.regressions().collect().sort("detected_time", descending=True)
-        return frame.filter(pl.col("state") == "open") if only_open else frame
+        return frame.filter(pl.col("state").is_in(FIRING)) if only_open else frame
 
     def _append(self, table: Table, rows: pl.DataFrame) -> None:
         columns = [
@@ -184,10 +170,6 @@ class ReadSide:
         ]
         frame = rows.select(columns).to_arrow()
         self._tables.append(table, pa.table(frame).cast(table.schema))
-
-    @staticmethod
-    def _empty(table: Table) -> pl.DataFrame:
-        return pl.DataFrame(pl.from_arrow(table.empty()))
 
 
 def _rates(frame: pl.DataFrame, label: str) -> pl.DataFrame:

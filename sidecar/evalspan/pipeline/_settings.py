@@ -1,6 +1,7 @@
 """The config as a whole: one key for each room, each key's settings in the room's door."""
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,11 +14,12 @@ from evalspan.config import Dimension, Duration, SettingError, Strict
 from evalspan.detect import DetectSettings
 from evalspan.evaluate import ChecklistSettings, CheckSettings, ModelPrice
 from evalspan.explain import ExplainSettings
+from evalspan.grafana import AlertSettings
 from evalspan.llm import LLMSettings
 from evalspan.metrics import MetricsSettings
 from evalspan.optimize import OptimizeSettings
 from evalspan.receive import ReceiveSettings
-from evalspan.report import ReportSettings
+from evalspan.report import GrafanaSettings, ReportSettings
 from evalspan.settle import SettleSettings
 from evalspan.store import StoreSettings
 from evalspan.views import PROD, ViewSettings
@@ -131,6 +133,14 @@ class Settings(Strict):
         default_factory=ReportSettings,
         description="Where reports go.",
     )
+    grafana: GrafanaSettings = Field(
+        default_factory=GrafanaSettings,
+        description="A Grafana that is told of changes and linked to.",
+    )
+    alerts: AlertSettings = Field(
+        default_factory=AlertSettings,
+        description="When people are told; `evalspan grafana rules` writes it for Prometheus.",
+    )
     _file: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
@@ -155,6 +165,7 @@ class Settings(Strict):
             if name in self.checks:
                 told = "a check has this name already; a name is one of them"
                 raise SettingError(("checklists", name), told)
+        self._check_detect()
         needed = self.settle.idle + self.settle.max_age
         if self.wal.tick_for < needed:
             told = (
@@ -163,6 +174,22 @@ class Settings(Strict):
             )
             raise SettingError(("wal", "tick_for"), told)
         return self
+
+    def _check_detect(self) -> None:
+        """What detect names is there: checks, and dimensions."""
+        known = (*self.checks, *self.checklists)
+        for name in self.detect.minimum_effects:
+            if name.partition("/")[0] not in known:
+                keys = ("detect", "minimum_effects", name)
+                raise SettingError(keys, _no_such("check", name, known))
+        pinned = self.detect.baseline.versions if self.detect.baseline else {}
+        for name in pinned:
+            if name not in self.all_dimensions:
+                told = _no_such("dimension", name, self.all_dimensions)
+                raise SettingError(("detect", "baseline", "versions", name), told)
+        if self.detect.cluster and self.detect.cluster not in self.all_dimensions:
+            told = _no_such("dimension", self.detect.cluster, self.all_dimensions)
+            raise SettingError(("detect", "cluster"), told)
 
     @property
     def file(self) -> Path | None:
@@ -195,6 +222,11 @@ class Settings(Strict):
         return self.data / "reports"
 
     @property
+    def told_folder(self) -> Path:
+        """Where it is noted which changes of state were told to whom."""
+        return self.run_folder / "told"
+
+    @property
     def run_folder(self) -> Path:
         """Where the processes leave word for each other."""
         return self.data / "run"
@@ -218,6 +250,12 @@ def _check_dimension(name: str, dimension: Dimension) -> None:
         near = get_close_matches(dimension.column, columns, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise SettingError((*keys, "column"), f"SPANS has no column {dimension.column!r}.{hint}")
+
+
+def _no_such(what: str, name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"there is no {what} {name!r}.{hint} Known: {', '.join(known) or 'none'}."
 
 
 def _check_name(kind: str, name: str) -> None:

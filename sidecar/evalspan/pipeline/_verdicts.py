@@ -7,10 +7,10 @@ from typing import Final
 
 import polars as pl
 
-from evalspan import store, wal
+from evalspan import store
 from evalspan.metrics import Metrics
 from evalspan.model import SCORES
-from evalspan.pipeline._judge import judge_app
+from evalspan.pipeline._judge import Cursors
 from evalspan.pipeline._write import widen
 
 EVERY_SECONDS: Final = 1.0
@@ -28,7 +28,7 @@ class JudgeCounts:
         dimensions: Sequence[str],
     ) -> None:
         """Begin where the judges are now."""
-        self._log_folder = log_folder
+        self._cursors = Cursors(log_folder, tables)
         self._tables = tables
         self._shown = shown
         self._checklists = tuple(checklists)
@@ -38,11 +38,7 @@ class JudgeCounts:
 
     def _committed(self) -> dict[str, int]:
         """Return checklist → last segment committed."""
-        log_id = wal.log_id(self._log_folder)
-        if log_id is None:
-            return {}
-        apps = {name: judge_app(log_id, name) for name in self._checklists}
-        return {name: self._tables.committed(SCORES, app) for name, app in apps.items()}
+        return {name: self._cursors.of(name) for name in self._checklists}
 
     def look(self) -> None:
         """Count what was committed since the last look, at most once a second."""
@@ -63,10 +59,11 @@ class JudgeCounts:
             pl.col("check") == checklist,
         )
         scores = rows.collect()
-        self._shown.count_scores(widen(scores, self._dimensions))
-        for outcome, number in outcomes(scores).items():
-            labels = {"check": checklist, "outcome": outcome, "reason": ""}
-            self._shown.count("evalspan_evaluations", labels, number)
+        with self._shown.whole():
+            self._shown.count_scores(widen(scores, self._dimensions))
+            for outcome, number in outcomes(scores).items():
+                labels = {"check": checklist, "outcome": outcome, "reason": ""}
+                self._shown.count("evalspan_evaluations", labels, number)
 
 
 def outcomes(scores: pl.DataFrame) -> Mapping[str, int]:

@@ -8,14 +8,14 @@ from typing import Any, Final, Protocol
 import polars as pl
 import structlog
 
-from evalspan import report, store
+from evalspan.pipeline._accounts import Accounts
 from evalspan.pipeline._build import store_of, views_of
 from evalspan.pipeline._gauges import write_word
 from evalspan.pipeline._judge import Judging
-from evalspan.pipeline._ledger import pending_judgements
 from evalspan.pipeline._read import ReadSide
-from evalspan.pipeline._report import flush, outbox_of, save_report
+from evalspan.pipeline._report import Post, flush, outbox_of
 from evalspan.pipeline._settings import Settings
+from evalspan.pipeline._telling import Telling
 
 log = structlog.get_logger()
 
@@ -40,10 +40,13 @@ def watch(settings: Settings, stop: Stopping) -> int:
     views = views_of(settings, tables)
     sides = [ReadSide(settings, tables, views[name]) for name in settings.analysis.views]
     judges = _Judges(settings, stop)
-    outbox = outbox_of(settings)
+    accounts = Accounts(settings.log_folder, tables, settings.checklists)
+    post = outbox_of(settings)
+    telling = Telling(settings, post)
     while not stop:
         started = time.monotonic()
-        look(settings, tables, sides, outbox)
+        look(settings, sides, post, telling)
+        write_word(settings.run_folder / "accounts.json", accounts.look())
         judges.check()
         stop.wait(started + settings.analysis.every.total_seconds() - time.monotonic())
     judges.join()
@@ -80,35 +83,33 @@ class _Judges:
 
 def look(
     settings: Settings,
-    tables: store.Store,
     sides: list[ReadSide],
-    outbox: report.Outbox | None,
+    post: Post | None,
+    telling: Telling | None = None,
 ) -> None:
     """Look once through each view: detect, explain what changed, report, leave word."""
     now = datetime.now(UTC)
+    telling = telling or Telling(settings, post)
     current = []
     for side in sides:
-        changes = side.changes(now)
-        current.append(changes.current)
-        for row in changes.changed.iter_rows(named=True):
-            log.info("state", state=row["state"], direction=row["direction"], why=row["reason"])
-            findings = side.causes(row, now)
-            save_report(settings, side, row, findings, now, outbox=outbox)
-    flush(outbox, now)
-    write_word(settings.run_folder / "analysis.json", _word(settings, tables, current))
+        found = side.changes(now).current
+        current.append(found)
+        telling.tell(side, now)
+        telling.refresh(side, found, now)
+    telling.tell_optimizations(now)
+    flush(post, now)
+    write_word(settings.run_folder / "analysis.json", _word(current))
 
 
-def _word(
-    settings: Settings,
-    tables: store.Store,
-    current: list[pl.DataFrame],
-) -> dict[str, Any]:
+def _word(current: list[pl.DataFrame]) -> dict[str, Any]:
+    """Return what a scrape shows: everything that is not resolved."""
     frame = pl.concat(current) if current else pl.DataFrame()
-    rows = frame.filter(pl.col("state") == "open") if frame.width else frame
-    columns = ("id", "check", "kind", "direction", "slice", "effect")
-    scores = ("baseline_score", "candidate_score")
+    rows = frame.filter(pl.col("state") != "resolved") if frame.width else frame
+    columns = ("id", "check", "kind", "direction", "slice", "state", "effect")
+    numbers = ("baseline_score", "candidate_score", "baseline_n", "candidate_n")
+    seconds = pl.col("change_time").dt.timestamp("us") / 1e6
+    shown = (*columns, *numbers, seconds.alias("change_time_unix_seconds"))
     return {
         "time_unix_seconds": time.time(),
-        "regressions": rows.select(*columns, *scores).to_dicts() if frame.width else [],
-        "evaluations_pending": pending_judgements(tables, settings.checklists),
+        "regressions": rows.select(*shown).to_dicts() if frame.width else [],
     }

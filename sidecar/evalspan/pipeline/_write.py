@@ -18,6 +18,9 @@ import pyarrow.compute as pc
 from evalspan import decode, evaluate, normalize, settle, store, wal
 from evalspan.metrics import Metrics
 from evalspan.model import EVENTS, LEDGER, QUARANTINE, SCORES, SETTLED, SPANS, Table
+from evalspan.pipeline._held import Held
+from evalspan.pipeline._poison import Poison
+from evalspan.pipeline._refused import both, refused
 
 # The way of a segment, in order; a test compares it with the doors of the rooms.
 STAGES = ("receive", "wal", "decode", "normalize", "store", "settle", "evaluate", "metrics")
@@ -74,10 +77,14 @@ class WriteSide:
         expect: Callable[[pl.DataFrame], list[Count]] = lambda _: [],
         metrics: Metrics | None = None,
         observe: Callable[[str], Any] | None = None,
+        unread: Callable[[], Mapping[str, int]] = dict,
+        poison: Poison,
     ) -> None:
         """Wire the rooms and remember what the tables hold from before the log.
 
-        `expect`: settled spans → what judges will have to do with them.
+        `expect`: settled spans → what judges will have to do with them. `unread`: how many
+        log records gave their spans no content since it was asked last, by error. `poison`
+        says what is left out of a segment.
         """
         self._log_folder = log_folder
         self._tables = tables
@@ -88,6 +95,9 @@ class WriteSide:
         self._expect = expect
         self._metrics = metrics
         self._observe = observe or _unobserved
+        self._unread = unread
+        self._poison = poison
+        self._held = Held(poison)
         self._seen_spans = store.Duplicates(("trace_id", "span_id"), duplicate_window)
         self._seen_events = store.Duplicates(
             ("trace_id", "span_id", "time", "name", "index"),
@@ -95,13 +105,21 @@ class WriteSide:
         )
         self._next = 0
         self._in_hand: _Taken | None = None
-        self._settler = settler(self._recover())
+        self._new_settler = settler
+        self._settler = settler(None)
+        self._begun = False
+        self._begin(next(iter(wal.segments(log_folder)), None))
         self._pending_spans = self._settler.waiting
 
-    def _recover(self) -> pa.Table | None:
-        """Remember the rows from before the first segment that is here; return SETTLED so far."""
-        first = next(iter(wal.segments(self._log_folder)), None)
-        if first is None or not self._tables.committed(LEDGER, first.log_id):
+    def _begin(self, first: wal.Segment | None) -> None:
+        """Recover what was before the first segment, as soon as there is one."""
+        if not self._begun and first is not None:
+            self._settler = self._new_settler(self._recover(first))
+            self._begun = True
+
+    def _recover(self, first: wal.Segment) -> pa.Table | None:
+        """Remember the rows from before a segment; return SETTLED so far."""
+        if not self._tables.exists(LEDGER):
             return None
         now = datetime.fromtimestamp(wal.close_time(first) / 1e9, UTC)
         for table, seen in ((SPANS, self._seen_spans), (EVENTS, self._seen_events)):
@@ -131,15 +149,17 @@ class WriteSide:
         Raises StoreError or OSError where something could not be written or read;
         the same segment can then be given again and goes on from there.
         """
+        self._begin(segment)
         app, number = segment.log_id, segment.number
         taken = self._taken(segment)
         with self._observe("store"):
             self._commit(taken.rows, app, number)
-        settled = self._settled(taken, flush=flush)
-        evaluated = self._evaluated(taken, settled)
+        settled = self._settled(taken, segment, flush=flush)
+        evaluated = self._evaluated(taken, segment, settled)
         with self._observe("commit"):
             self._commit(((SETTLED, settled.settled), (SCORES, evaluated.scores)), app, number)
-            counts = [*taken.counts, *evaluated.counts, *self._expect(settled.spans)]
+            counts = [*taken.counts, *_traces(settled), *evaluated.counts]
+            counts += self._expect(settled.spans)
             fresh = self._account(app, number, taken.now, counts)
         self._publish(counts if fresh else (), settled, evaluated)
         self._next, self._in_hand = number + 1, None
@@ -160,9 +180,10 @@ class WriteSide:
             return self._in_hand
         closed = wal.close_time(segment)
         now = datetime.fromtimestamp(closed / 1e9, UTC)
-        with self._observe("decode"):
-            decoded = decode.decode(list(wal.read(segment)), segment.number)
-        with self._observe("normalize"):
+        aside = self._poison.aside(segment)
+        with self._observe("decode"), self._poison.watch(segment, "decode"):
+            decoded = decode.decode(list(wal.read(segment)), segment.number, aside)
+        with self._observe("normalize"), self._poison.watch(segment, "normalize"):
             rows = normalize.normalize(decoded)
         with self._observe("store"):
             spans = _new(rows.spans, self._seen_spans, now)
@@ -178,25 +199,43 @@ class WriteSide:
         )
         return self._in_hand
 
-    def _settled(self, taken: _Taken, *, flush: bool) -> settle.Settlement:
+    def _settled(self, taken: _Taken, segment: wal.Segment, *, flush: bool) -> settle.Settlement:
         """Settle, once however often it is tried to be written."""
         if taken.settlement is None:
-            with self._observe("settle"):
-                closed_us, number = taken.closed_us, taken.number
-                settlement = self._settler.push(taken.spans, taken.events, closed_us, number)
+            closed_us, number = taken.closed_us, taken.number
+            spans, events = self._held.hold(segment, taken.spans, taken.events, closed_us)
+            with self._observe("settle"), self._poison.watch(segment, "settle"):
+                settlement = self._settler.push(spans, events, closed_us, number)
                 if flush:
                     settlement = _both(settlement, self._settler.flush(closed_us, number))
+            unread = self._unread().items()
+            taken.counts += (("log_records", "unread", why, n) for why, n in unread)
             taken.settlement = settlement
         return taken.settlement
 
-    def _evaluated(self, taken: _Taken, settled: settle.Settlement) -> evaluate.Evaluated:
+    def _evaluated(
+        self, taken: _Taken, segment: wal.Segment, settled: settle.Settlement
+    ) -> evaluate.Evaluated:
         """Evaluate, once however often it is tried to be written."""
         if taken.evaluated is None:
-            with self._observe("evaluate"):
-                taken.evaluated = self._evaluator.evaluate(
-                    settled.spans, settled.context, segment=taken.number
-                )
+            spans, context = settled.spans, settled.context
+            why = self._poison.unevaluated(segment, spans, context)
+            good = ~pl.col("trace_id").is_in(pl.Series(list(why), dtype=pl.String).implode())
+            bad = spans.filter(~good) if why else spans.clear()
+            if why:
+                spans, context = spans.filter(good), context.filter(good)
+            with self._observe("evaluate"), self._poison.watch(segment, "evaluate"):
+                evaluated = self._evaluator.evaluate(spans, context, segment=taken.number)
+            for left_out, reasons in (self._held.given_up(taken.number), (bad, why)):
+                error = self._refused(taken, left_out, reasons)
+                evaluated = both(evaluated, error) if error.counts else evaluated
+            taken.evaluated = evaluated
         return taken.evaluated
+
+    def _refused(
+        self, taken: _Taken, spans: pl.DataFrame, why: Mapping[str, str]
+    ) -> evaluate.Evaluated:
+        return refused(spans, why, self._evaluator, self._dimensions, taken.number, taken.now)
 
     def _commit(self, rows: Iterable[tuple[Table, pa.Table]], app: str, segment: int) -> None:
         for table, part in rows:
@@ -205,8 +244,9 @@ class WriteSide:
 
     def forget(self) -> int:
         """Delete the segments that no pending trace needs; returns how many."""
-        oldest = self._settler.oldest_segment
-        below = self._next if oldest is None else min(oldest, self._next)
+        oldest = (self._settler.oldest_segment, self._held.oldest_segment, self._next)
+        below = min(number for number in oldest if number is not None)
+        self._poison.forget(below)
         return wal.remove(self._log_folder, below)
 
     @property
@@ -264,8 +304,6 @@ class WriteSide:
         self._metrics.count_calls(frame, self._cost_usd(frame))
         scores = pl.DataFrame(evaluated.scores)
         self._metrics.count_scores(widen(scores, self._dimensions))
-        for reason, count in pl.DataFrame(settlement.settled)["reason"].value_counts().iter_rows():
-            self._metrics.count("evalspan_traces_settled", {"reason": reason}, count)
 
 
 def widen(scores: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
@@ -303,6 +341,12 @@ def _counts(
     return counts
 
 
+def _traces(settlement: settle.Settlement) -> list[Count]:
+    """Return what settled, so that a segment of which something is counted has a LEDGER row."""
+    reasons = pl.DataFrame(settlement.settled)["reason"].value_counts(sort=True)
+    return [("traces", "settled", reason, count) for reason, count in reasons.iter_rows()]
+
+
 def _both(first: settle.Settlement, second: settle.Settlement) -> settle.Settlement:
     return settle.Settlement(
         pl.concat([first.spans, second.spans]),
@@ -320,6 +364,8 @@ def _metric(subject: str, outcome: str, reason: str) -> tuple[str, Mapping[str, 
     if subject.startswith("check:"):
         labels = {"check": subject.removeprefix("check:"), "outcome": outcome, "reason": reason}
         return "evalspan_evaluations", labels
+    if subject == "traces":
+        return "evalspan_traces_settled", {"reason": reason}
     return f"evalspan_{subject}", {"outcome": outcome}
 
 

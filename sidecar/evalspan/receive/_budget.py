@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from evalspan.receive._counters import Counters
 
@@ -13,9 +14,13 @@ class BusyError(Exception):
 class Budget:
     """Bytes that can be reserved, first come, first served."""
 
-    def __init__(self, limit_bytes: int, counters: Counters) -> None:
+    def __init__(
+        self, limit_bytes: int, counters: Counters, hurry: Callable[[], None] = lambda: None
+    ) -> None:
+        """`hurry` is called each time someone has to wait."""
         self._limit_bytes = limit_bytes
         self._counters = counters
+        self._hurry = hurry
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def reserve(self, size_bytes: int, wait_seconds: float) -> None:
@@ -25,6 +30,7 @@ class Budget:
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((size_bytes, turn))
+        self._hurry()
         try:
             async with asyncio.timeout(wait_seconds):
                 await turn
@@ -35,6 +41,11 @@ class Budget:
             if isinstance(error, TimeoutError):
                 raise BusyError from error
             raise
+
+    @property
+    def crowded(self) -> bool:
+        """Whether someone waits."""
+        return bool(self._waiting)
 
     def release(self, size_bytes: int) -> None:
         """Give bytes back and let those in that wait for them."""

@@ -45,6 +45,22 @@ class Counters:
         self.snapshot_errors = 0
         """Snapshots that could not be written."""
 
+    def count_on_from(self, path: Path) -> None:
+        """Go on with what the receiver before left in the file: a refusal stands nowhere else.
+
+        A crash of the machine can leave a file without content, which says nothing.
+        """
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return
+        self.requests.update(before["requests"])
+        self.accepted.update(before["accepted"])
+        self.accepted_bytes.update(before["accepted_bytes"])
+        self.annotated += before["annotated"]
+        for signal, reasons in before["rejected"].items():
+            self.rejected.update({(signal, reason): n for reason, n in reasons.items()})
+
     def observe_append(self, seconds: float) -> None:
         """Time from a request in memory to a request on disk."""
         self.append_seconds_sum += seconds

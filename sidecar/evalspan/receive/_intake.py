@@ -41,7 +41,8 @@ class Intake:
         self.counters = counters
         self.stopping = False
         self._tasks: set[asyncio.Task[bytes | RefusedError]] = set()
-        self._budget = Budget(settings.max_in_flight_mib * 2**20, counters)
+        self._budget = Budget(settings.max_in_flight_mib * 2**20, counters, self._hurry)
+        self._reading: dict[asyncio.Timeout, float] = {}
         self._unfinished = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -89,8 +90,8 @@ class Intake:
             raise RefusedError(Code.RESOURCE_EXHAUSTED, "busy", message, retry=True) from error
         kept = 0
         try:
-            async with asyncio.timeout(settings.read_timeout.total_seconds()):
-                message = await context.read()
+            async with asyncio.timeout(settings.read_timeout.total_seconds()) as limit:
+                message = await self._message(context, limit)
             if message is EOF:  # the status is already sent unless the sender sent nothing
                 text = "evalspan: no readable message came"
                 raise RefusedError(Code.INVALID_ARGUMENT, "unreadable", text)
@@ -101,6 +102,29 @@ class Intake:
         finally:
             self._budget.release(reserved - kept)
         return cast("bytes", message)
+
+    async def _message(self, context: Context, limit: asyncio.Timeout) -> Any:  # noqa: ANN401 - as read
+        self._reading[limit] = asyncio.get_running_loop().time()
+        if self._budget.crowded:
+            self._hurry()
+        try:
+            return await context.read()
+        finally:
+            self._reading.pop(limit, None)
+
+    def _hurry(self) -> None:
+        """Someone waits: whoever has been sending for longest has less time left for it.
+
+        How much of a message has come is not known, so that each sender holds the place of
+        the largest one; a few that send nothing would otherwise hold all places.
+        """
+        while self._reading:
+            limit = next(iter(self._reading))
+            begun = self._reading.pop(limit)
+            if not limit.expired():
+                end = begun + self.settings.crowded_read_timeout.total_seconds()
+                limit.reschedule(min(end, limit.when() or end))
+                return
 
     async def _work(self, signal: str, message: bytes, work: Work) -> bytes | RefusedError:
         try:

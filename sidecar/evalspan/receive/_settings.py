@@ -40,6 +40,12 @@ class ReceiveSettings(Strict):
         gt=timedelta(0),
         description="How long a sender may take to send one request.",
     )
+    crowded_read_timeout: Duration = Field(
+        default=timedelta(seconds=2),
+        gt=timedelta(0),
+        description="How long it may take while others wait for its place under "
+        "max_in_flight_mib: the sender that began first is cut off, and asked to send again.",
+    )
     retry_after: Duration = Field(
         default=timedelta(seconds=5),
         gt=timedelta(0),

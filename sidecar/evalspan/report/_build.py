@@ -20,7 +20,9 @@ from evalspan.report._document import (
     Regression,
     Report,
     Series,
+    StateChange,
 )
+from evalspan.report._reasons import failures as reasons_of
 from evalspan.report._settings import ReportError, ReportSettings
 from evalspan.report._text import cut
 from evalspan.report._words import summary, title
@@ -33,7 +35,7 @@ _TRACE = re.compile(r"[0-9a-f]{32}")
 _SPAN = re.compile(r"[0-9a-f]{16}")
 
 
-def build(
+def build(  # noqa: PLR0913 - the parts of a report, by name
     regression: Mapping[str, Any] | None,
     findings: Sequence[Mapping[str, Any]],
     outcome: Mapping[str, Any] | None = None,
@@ -42,6 +44,8 @@ def build(
     now: datetime,
     settings: ReportSettings | None = None,
     revisions: Mapping[str, str] | None = None,
+    failures: pl.DataFrame | None = None,
+    states: Sequence[Mapping[str, Any]] = (),
 ) -> Report:
     """Build a report.
 
@@ -49,18 +53,25 @@ def build(
     as `trace_id` or `trace_id:span_id`), `outcome` the dumped outcome of
     optimize, `series` a frame of `time`, `score` (pass rate), `n` and `series`
     (the label of the slice) for the chart, `revisions` check → evaluator
-    revision. Raises ReportError when there is neither regression nor outcome.
+    revision, `failures` a row per failing verdict (`reason`, `trace_id`,
+    `span_id`, and `after`, true for the candidate), `states` all rows of
+    REGRESSIONS of this one. Raises ReportError when there is neither
+    regression nor outcome.
     """
     if regression is None and outcome is None:
         msg = "a report needs a regression or the outcome of an optimization"
         raise ReportError(msg)
-    what = _regression(regression) if regression else None
-    causes = tuple(_finding(row) for row in sorted(findings, key=lambda row: int(row["rank"])))
+    spans = _spans(failures)
+    what = _regression(regression, spans) if regression else None
+    ranked = sorted(findings, key=lambda row: int(row["rank"]))
+    causes = tuple(_finding(row, spans) for row in ranked)
+    failed = None if failures is None else reasons_of(failures)
     tried = _optimization(outcome) if outcome else None
     check = cut(str((regression or outcome or {})["check"]), _NAME)
     made = settings or ReportSettings()
+    identity = _stable_id(what, tried)
     return Report(
-        id=_stable_id(what, tried),
+        id=identity,
         created_time=now,
         kinds=_kinds(what, causes, tried),
         view=cut(str((regression or {}).get("view") or ""), _NAME),
@@ -68,12 +79,15 @@ def build(
         slice=what.slice if what else {},
         state=what.state if what else tried.verdict if tried else "",
         title=title(check, what, tried),
-        summary=summary(check, what, causes, tried),
+        summary=summary(check, what, failed, causes, tried),
         regression=what,
+        states=_states(states),
+        failures=failed,
         findings=causes,
         optimization=tried,
         series=_series(series),
-        links=_links(made, check),
+        links=_links(made, check, what.id if what else ""),
+        url=f"{made.public_url.rstrip('/')}/{identity}" if made.public_url else None,
         revisions=_slice(revisions or {}),
         trace_url=made.trace_url,
     )
@@ -81,10 +95,16 @@ def build(
 
 def _stable_id(regression: Regression | None, optimization: Optimization | None) -> str:
     if regression:
-        opened = regression.opened_time.isoformat() if regression.opened_time else ""
-        text = f"regression\n{regression.id}\n{opened}"
-    else:
-        text = f"optimization\n{optimization.experiment if optimization else ''}"
+        return report_id(regression.id)
+    return _hash(f"optimization\n{optimization.experiment if optimization else ''}")
+
+
+def report_id(regression: str) -> str:
+    """Return the id of the report of a regression, the same in every state of it."""
+    return _hash(f"regression\n{cut(regression, _NAME)}")
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -97,7 +117,7 @@ def _kinds(
     return tuple(name for name, part in parts.items() if part)
 
 
-def _regression(row: Mapping[str, Any]) -> Regression:
+def _regression(row: Mapping[str, Any], spans: Mapping[str, str]) -> Regression:
     return Regression(
         id=cut(str(row["id"]), _NAME),
         kind=row.get("kind") or "time",
@@ -106,7 +126,11 @@ def _regression(row: Mapping[str, Any]) -> Regression:
         slice=_slice(row.get("slice")),
         rates=_rates(row),
         reason=cut(row.get("reason") or "", _EXCERPT),
-        exemplars=_exemplars(row.get("exemplars")),
+        exemplars=_exemplars(row.get("exemplars"), spans),
+        state_time=_state_time(row),
+        detected_time=_time(row.get("detected_time")),
+        mute_reason=cut(row.get("mute_reason") or "", _EXCERPT) or None,
+        mute_until=_time(row.get("mute_until")),
         version_dimension=row.get("version_dimension"),
         old=_name(row.get("old")),
         new=_name(row.get("new")),
@@ -121,7 +145,7 @@ def _regression(row: Mapping[str, Any]) -> Regression:
     )
 
 
-def _finding(row: Mapping[str, Any]) -> Finding:
+def _finding(row: Mapping[str, Any], spans: Mapping[str, str]) -> Finding:
     diff = row.get("prompt_diff")
     return Finding(
         rank=row["rank"],
@@ -132,7 +156,7 @@ def _finding(row: Mapping[str, Any]) -> Finding:
         share_low=row.get("share_low"),
         share_high=row.get("share_high"),
         rates=_rates(row),
-        exemplars=_exemplars(row.get("exemplars")),
+        exemplars=_exemplars(row.get("exemplars"), spans),
         prompt_diff=cut(diff, _DIFF) if diff else None,
         countermeasure=cut(row.get("countermeasure") or "", _EXCERPT) or None,
     )
@@ -184,6 +208,11 @@ def _name(value: str | None) -> str | None:
     return None if value is None else cut(value, _NAME)
 
 
+def _state_time(row: Mapping[str, Any]) -> datetime | None:
+    """When the verdicts showed it; where that is not known, when it was seen."""
+    return _time(row.get("state_time") or row.get("detected_time"))
+
+
 def _time(value: datetime | None) -> datetime | None:
     return None if value is None else _utc(value)
 
@@ -192,13 +221,34 @@ def _utc(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def _exemplars(values: Sequence[str] | None) -> tuple[Exemplar, ...]:
-    """Keep what is an id; anything else was never a trace."""
+def _exemplars(values: Sequence[str] | None, spans: Mapping[str, str]) -> tuple[Exemplar, ...]:
+    """Keep what is an id; anything else was never a trace. A span that failed is named."""
     parts = [str(value).partition(":") for value in values or ()]
+    named = [(trace, span or spans.get(trace, "")) for trace, _, span in parts]
     return tuple(
         Exemplar(trace_id=trace, span_id=span if _SPAN.fullmatch(span) else None)
-        for trace, _, span in parts
+        for trace, span in named
         if _TRACE.fullmatch(trace)
+    )
+
+
+def _spans(failures: pl.DataFrame | None) -> dict[str, str]:
+    """Return trace → the span of it that failed."""
+    if failures is None:
+        return {}
+    return dict(failures.select("trace_id", "span_id").drop_nulls().iter_rows())
+
+
+def _states(rows: Sequence[Mapping[str, Any]]) -> tuple[StateChange, ...]:
+    """Return the states in order of time."""
+    ordered = sorted(rows, key=lambda row: _utc(row["detected_time"]))
+    return tuple(
+        StateChange(
+            state=cut(str(row["state"]), _NAME),
+            time=_state_time(row) or _utc(row["detected_time"]),
+            reason=cut(row.get("reason") or "", _EXCERPT),
+        )
+        for row in ordered
     )
 
 
@@ -215,8 +265,8 @@ def _series(frame: pl.DataFrame | None) -> tuple[Series, ...]:
     return tuple(found)
 
 
-def _links(settings: ReportSettings, check: str) -> tuple[Link, ...]:
+def _links(settings: ReportSettings, check: str, regression: str) -> tuple[Link, ...]:
     if settings.dashboard_url is None:
         return ()
     url = settings.dashboard_url.replace("{check}", quote(check, safe=""))
-    return (Link(title="Dashboard", url=url),)
+    return (Link(title="Dashboard", url=url.replace("{id}", quote(regression, safe=""))),)

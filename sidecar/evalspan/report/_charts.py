@@ -3,16 +3,17 @@
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from evalspan.report._axes import Scale, horizontal_grid, line, share_ticks, text, time_ticks
-from evalspan.report._document import Comparison, Finding, Series
+from evalspan.report._document import Comparison, Finding, Point, Series
 from evalspan.report._markup import Markup, el, join
-from evalspan.report._text import one_line
-from evalspan.report._words import MINUS
+from evalspan.report._text import one_line, wrapped
+from evalspan.report._words import MINUS, where
 
 WIDE, NARROW = 860, 340
 _LEFT, _RIGHT, _TOP = 48, 14, 26
-_RATES_HEIGHT, _COUNTS_HEIGHT, _GAP = 190, 48, 26
+_RATES_HEIGHT, _COUNTS_HEIGHT, _GAP = 190, 48, 36
 _COLOURS = 4
 _BAR = 14.0
 
@@ -34,23 +35,36 @@ def rates_over_time(
     series: Sequence[Series], change: datetime | None, width: int, check: str
 ) -> Markup:
     """Pass rate of each series (0 to 100%), and below it how many verdicts stand behind it."""
-    times = [point.time.timestamp() for each in series for point in each.points]
-    x = Scale(min(times), max(times), _LEFT + _BAR / 2, width - _RIGHT - _BAR / 2)
+    starts = [point.time.timestamp() for each in series for point in each.points]
+    end = max(time + _step(each) / 2 for each in series for time, _ in _middles(each))
+    x = Scale(min(starts), end, _LEFT + _BAR / 2, width - _RIGHT - _BAR / 2)
     y = Scale(0, 1, _TOP + _RATES_HEIGHT, _TOP)
     bottom = _TOP + _RATES_HEIGHT + _GAP + _COUNTS_HEIGHT
     parts = [
         text(_LEFT - 40, 14, f"pass rate of {one_line(check, 40)}, %", "start"),
         horizontal_grid(y, (0, 0.25, 0.5, 0.75, 1), "", _LEFT, width - _RIGHT),
         _time_axis(x, bottom, width),
-        _counts(series, x, bottom, width),
+        _counts(series[0], x, bottom, width),
         _change(change, x, bottom),
         *(_curve(each, x, y, place) for place, each in enumerate(series)),
     ]
     return _svg(width, bottom + 34, f"pass rate of {check} over time", parts)
 
 
+def _step(series: Series) -> float:
+    """Return for how long a point stands, seconds: the least time from one to the next."""
+    times = [point.time.timestamp() for point in series.points]
+    return min((b - a for a, b in pairwise(times) if b > a), default=0.0)
+
+
+def _middles(series: Series) -> list[tuple[float, Point]]:
+    """Return each point with the middle of its time, where it is drawn: a change is in place."""
+    half = _step(series) / 2
+    return [(point.time.timestamp() + half, point) for point in series.points]
+
+
 def _time_axis(x: Scale, bottom: float, width: int) -> Markup:
-    ticks = time_ticks(x.low, x.high, max(3, width // 110))
+    ticks = time_ticks(x.low, x.high, max(4, width // 110))
     return join(
         [
             line(_LEFT, bottom, width - _RIGHT, bottom, "axis"),
@@ -61,20 +75,18 @@ def _time_axis(x: Scale, bottom: float, width: int) -> Markup:
     )
 
 
-def _counts(series: Sequence[Series], x: Scale, bottom: float, width: int) -> Markup:
-    counts: dict[float, int] = {}
-    for each in series[:1]:
-        for point in each.points:
-            counts[point.time.timestamp()] = counts.get(point.time.timestamp(), 0) + point.n
-    most = max(counts.values(), default=0) or 1
+def _counts(series: Series, x: Scale, bottom: float, width: int) -> Markup:
+    counts = [(time, point.n) for time, point in _middles(series)]
+    most = max((n for _, n in counts), default=0) or 1
     y = Scale(0, most, bottom, bottom - _COUNTS_HEIGHT)
-    bar = max(1.0, min(_BAR, 0.7 * (width - _LEFT - _RIGHT) / max(1, len(counts))))
-    label = one_line(series[0].label, 30) if series else ""
+    step = _step(series)
+    bar = max(1.0, min(_BAR, 0.7 * (x(x.low + step) - x(x.low)) if step else _BAR))
     bars = [
         el("rect", x=x(time) - bar / 2, y=y(n), width=bar, height=bottom - y(n), class_="bar")
-        for time, n in counts.items()
+        for time, n in counts
     ]
     top = bottom - _COUNTS_HEIGHT
+    label = one_line(series.label, 80 if width == WIDE else 20)
     return join(
         [
             *bars,
@@ -100,8 +112,8 @@ def _curve(series: Series, x: Scale, y: Scale, place: int) -> Markup:
     """A line that breaks where there is no rate; single points stay visible as dots."""
     colour = f"s{place % _COLOURS}"
     known = [
-        (x(point.time.timestamp()), y(point.score)) if point.score is not None else None
-        for point in series.points
+        None if point.score is None else (x(time), y(point.score))
+        for time, point in _middles(series)
     ]
     path, pen = "", "M"
     for dot in known:
@@ -127,7 +139,7 @@ def legend(series: Sequence[Series]) -> Markup:
 
 
 def differences(rows: Sequence[Comparison], margin_words: str, width: int) -> Markup:
-    """Each check's difference after minus before with its 95% interval, around zero."""
+    """Each check's difference after minus before with its 95 % interval, around zero."""
     values = [v for row in rows for v in (row.low, row.high, row.difference) if v is not None]
     entries = [(row.check, row.difference, row.low, row.high, _kind(row)) for row in rows]
     low, high = min([0.0, *values]), max([0.0, *values])
@@ -135,43 +147,67 @@ def differences(rows: Sequence[Comparison], margin_words: str, width: int) -> Ma
 
 
 def shares(findings: Sequence[Finding], width: int) -> Markup:
-    """Each cause's share of the drop with its 95% interval."""
-    entries = [(f"{f.rank}. {f.title}", f.share, f.share_low, f.share_high, "s1") for f in findings]
+    """Each cause's share of the drop with its 95 % interval."""
+    entries = [(_cause(f), f.share, f.share_low, f.share_high, "s1") for f in findings]
     values = [v for _, *three, _ in entries for v in three if v is not None]
     low, high = min([0.0, *values]), max([1.0, *values])
     return _forest(entries, (max(low, -1.0), min(high, 2.0)), "share of the drop, %", width)
 
 
+def _cause(finding: Finding) -> str:
+    """Name a slice by what it is; its figures stand in the chart and below it."""
+    place = where(finding.slice).removeprefix(" for ")
+    return f"{finding.rank}. {place if place and finding.kind == 'slice' else finding.title}"
+
+
 Entry = tuple[str, float | None, float | None, float | None, str]
+_LINE, _ROW = 15, 24
 
 
 def _forest(entries: Sequence[Entry], bounds: tuple[float, float], unit: str, width: int) -> Markup:
-    """Dots with intervals, one below the other; the name stands above its line."""
-    row_height, top = 38, 8
-    bottom = top + row_height * len(entries)
+    """Dots with intervals, one below the other; the whole name stands above its line."""
+    top = 8
+    names = [wrapped(entry[0], _LETTERS[width], _MOST_LINES) for entry in entries]
+    heights = [_ROW + _LINE * len(name) for name in names]
+    bottom = top + sum(heights)
     room = (bounds[1] - bounds[0]) * 0.04 or 0.05
     x = Scale(bounds[0] - room, bounds[1] + room, 12, width - 30)
     ticks = share_ticks(bounds[0], bounds[1], 10 if width == WIDE else 5)
-    parts: list[Markup] = []
-    for tick in ticks:
-        zero = abs(tick) < 1e-9  # noqa: PLR2004 - rounding
-        parts.append(line(x(tick), top, x(tick), bottom, "zero" if zero else "grid"))
-        parts.append(text(x(tick), bottom + 16, f"{100 * tick:.0f}".replace("-", MINUS)))
-    for place, entry in enumerate(entries):
-        parts.append(_row(entry, x, top + row_height * place + 14, width))
+    labels = [f"{100 * tick:.0f}".replace("-", MINUS) for tick in ticks]
+    parts = [text(x(t), bottom + 16, label) for t, label in zip(ticks, labels, strict=True)]
+    place = top
+    for entry, name, height in zip(entries, names, heights, strict=True):
+        parts.append(_grid(x, ticks, place + height - _ROW + 4, place + height))
+        parts.append(_row(entry, name, x, place))
+        place += height
     parts.append(text(width - 14, bottom + 32, unit, "end"))
     return _svg(width, bottom + 38, unit, parts)
 
 
-def _row(entry: Entry, x: Scale, y: float, width: int) -> Markup:
-    name, value, low, high, kind = entry
-    letters = 110 if width == WIDE else 44
-    parts = [text(12, y, one_line(name, letters), "start")]
+_LETTERS = {WIDE: 115, NARROW: 42}
+_MOST_LINES = 4
+
+
+def _grid(x: Scale, ticks: Sequence[float], top: float, bottom: float) -> Markup:
+    """Lines behind the dot and its interval, none through the name."""
+    kinds = ["zero" if abs(tick) < _ZERO else "grid" for tick in ticks]
+    return join(
+        line(x(tick), top, x(tick), bottom, kind) for tick, kind in zip(ticks, kinds, strict=True)
+    )
+
+
+_ZERO = 1e-9
+
+
+def _row(entry: Entry, name: Sequence[str], x: Scale, top: float) -> Markup:
+    _, value, low, high, kind = entry
+    parts = [text(12, top + 14 + _LINE * n, words, "start") for n, words in enumerate(name)]
+    y = top + 10 + _LINE * len(name)
     if low is not None and high is not None:
         ends = [x(max(x.low, min(x.high, end))) for end in (low, high)]
-        parts.append(line(ends[0], y + 11, ends[1], y + 11, f"whisker {kind}"))
+        parts.append(line(ends[0], y, ends[1], y, f"whisker {kind}"))
     if value is not None:
-        parts.append(el("circle", cx=x(value), cy=y + 11, r=4.5, class_=f"dot {kind}"))
+        parts.append(el("circle", cx=x(value), cy=y, r=4.5, class_=f"dot {kind}"))
     return join(parts)
 
 

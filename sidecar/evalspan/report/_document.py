@@ -7,19 +7,21 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of a document: unknown keys are left out, no number is infinite."""
+
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
-class Exemplar(_Part):
+class Exemplar(Part):
     """A trace that shows it."""
 
     trace_id: str = Field(pattern="^[0-9a-f]{32}$")
     span_id: str | None = Field(default=None, pattern="^[0-9a-f]{16}$")
 
 
-class Rates(_Part):
-    """Pass rates before and after, 0 to 1, with the 95% interval of the difference."""
+class Rates(Part):
+    """Pass rates before and after, 0 to 1, with the 95 % interval of the difference."""
 
     before: float | None = None
     after: float | None = None
@@ -30,8 +32,12 @@ class Rates(_Part):
     effect_high: float | None = None
 
 
-class Regression(_Part):
-    """What was detected. `slice` {} is everything; amounts are parts of a pass rate."""
+class Regression(Part):
+    """What was detected. `slice` {} is everything; amounts are parts of a pass rate.
+
+    `state` is open, worsening, recovered, muted or resolved: shown by the verdicts up to
+    `state_time`, seen at `detected_time`.
+    """
 
     id: str
     kind: str
@@ -41,6 +47,10 @@ class Regression(_Part):
     version_dimension: str | None
     old: str | None
     new: str | None
+    state_time: datetime | None = None
+    detected_time: datetime | None = None
+    mute_reason: str | None = None
+    mute_until: datetime | None = None
     opened_time: datetime | None
     change_time: datetime | None
     change_low: datetime | None
@@ -54,7 +64,7 @@ class Regression(_Part):
     exemplars: tuple[Exemplar, ...]
 
 
-class Finding(_Part):
+class Finding(Part):
     """One cause. `share` of the drop: 1 is all of it."""
 
     rank: int
@@ -70,7 +80,33 @@ class Finding(_Part):
     countermeasure: str | None
 
 
-class Comparison(_Part):
+class FailureReason(Part):
+    """Failing verdicts of one reason, after and before the change; `…` stands for what differs."""
+
+    words: str
+    count: int
+    count_before: int
+    exemplars: tuple[Exemplar, ...]
+
+
+class Failures(Part):
+    """What failed: `count` verdicts after the change; the commonest reasons, and `others`."""
+
+    count: int
+    count_before: int
+    reasons: tuple[FailureReason, ...]
+    others: int
+
+
+class StateChange(Part):
+    """A state of the regression, since when the verdicts show it, and why."""
+
+    state: str
+    time: datetime
+    reason: str
+
+
+class Comparison(Part):
     """One check before and after on the same cases; `slice` {} is all of them."""
 
     check: str
@@ -87,7 +123,7 @@ class Comparison(_Part):
     needs: int = 0
 
 
-class Resource(_Part):
+class Resource(Part):
     """Mean of what an answer takes: tokens, US dollars, milliseconds."""
 
     name: str
@@ -96,7 +132,7 @@ class Resource(_Part):
     n: int
 
 
-class CaseChange(_Part):
+class CaseChange(Part):
     """A case that got better or worse, with excerpts."""
 
     case_id: str
@@ -108,7 +144,7 @@ class CaseChange(_Part):
     after: str
 
 
-class Judgement(_Part):
+class Judgement(Part):
     """The guard's reasons and figures for one proposal."""
 
     part: Literal["search", "holdout"]
@@ -121,7 +157,7 @@ class Judgement(_Part):
     failed_replays: int
 
 
-class Proposal(_Part):
+class Proposal(Part):
     """A proposed prompt as a diff, with what became of it."""
 
     variant: str
@@ -138,7 +174,7 @@ class AcceptedProposal(Proposal):
     prompt: str
 
 
-class Optimization(_Part):
+class Optimization(Part):
     """The search for a better prompt. `accepted` is null unless one was proven."""
 
     experiment: str
@@ -160,7 +196,7 @@ class Optimization(_Part):
     spent_cost_usd: float | None
 
 
-class Point(_Part):
+class Point(Part):
     """Pass rate of `n` verdicts in the time from `time` to the next point."""
 
     time: datetime
@@ -168,25 +204,25 @@ class Point(_Part):
     n: int
 
 
-class Series(_Part):
+class Series(Part):
     """Pass rates over time of one slice."""
 
     label: str
     points: tuple[Point, ...]
 
 
-class Link(_Part):
+class Link(Part):
     """A place to look further."""
 
     title: str
     url: str
 
 
-class Report(_Part):
+class Report(Part):
     """A report: what got worse, why, and what was tried against it.
 
-    `id` is stable: the same regression, opened at the same time, has the same
-    id however often it is reported. Texts are as they came from traces: whoever
+    `id` is stable: the same regression has the same id in every state and
+    however often it is reported. Texts are as they came from traces: whoever
     shows them escapes them.
     """
 
@@ -201,12 +237,15 @@ class Report(_Part):
     title: str
     summary: str
     regression: Regression | None
+    states: tuple[StateChange, ...] = ()
+    failures: Failures | None = None
     findings: tuple[Finding, ...]
     optimization: Optimization | None
     series: tuple[Series, ...]
     links: tuple[Link, ...]
     revisions: dict[str, str]
     trace_url: str | None = None
+    url: str | None = None
 
 
 def json_schema() -> dict[str, Any]:

@@ -7,16 +7,27 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from evalspan.report._document import Exemplar, Finding, Optimization, Proposal, Report
+from evalspan.report._records import (
+    OPTIMIZATION,
+    REGRESSION,
+    ROOT_CAUSE,
+    OptimizationRecord,
+    Record,
+    RegressionRecord,
+    RootCauseRecord,
+)
 from evalspan.report._text import cut, one_line
 
 _BODY_BYTES = 100_000
 """A line that Loki takes by default is at most 256 KB."""
 _MOST_REJECTED = 5
+_WITH_CAUSES = {"open", "worsening"}
+"""States that come with causes: at the others there is nothing new to explain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One log record to be. Attributes have few values, but for the ids."""
+    """One log record to be. Attributes have few values; ids stand in the body."""
 
     name: str
     severity: Literal["WARN", "INFO"]
@@ -26,93 +37,98 @@ class Event:
 
 
 def events(report: Report) -> list[Event]:
-    """Return the records of a report, in order: regression, causes, optimization."""
+    """Return the records of a report, in order: the state, causes, optimization."""
     found = [_regression(report)] if report.regression else []
-    found += [_cause(report, finding) for finding in report.findings]
+    if report.state in _WITH_CAUSES:
+        found += [_cause(report, finding) for finding in report.findings]
     if report.optimization:
         found.append(_optimization(report, report.optimization))
     return found
 
 
-def _event(
-    report: Report,
-    name: str,
-    part: str,
-    body: Mapping[str, Any],
-    exemplars: tuple[Exemplar, ...],
-    attributes: Mapping[str, str],
-) -> Event:
-    identity = hashlib.sha256(f"{report.id}:{part}".encode()).hexdigest()[:16]
+def state_id(report: Report) -> str:
+    """Return the id of the change of state that the report tells; the same at each repeat."""
+    found = report.regression
+    if found is None:
+        return event_id(report, "")
+    time = found.detected_time.isoformat() if found.detected_time else ""
+    return event_id(report, f"regression:{found.state}:{time}")
+
+
+def event_id(report: Report, part: str) -> str:
+    """Return the stable id of a part of a report, 16 hexadecimal digits."""
+    return hashlib.sha256(f"{report.id}:{part}".encode()).hexdigest()[:16]
+
+
+def _event(report: Report, name: str, body: Record, attributes: Mapping[str, str]) -> Event:
     bad = report.regression and report.regression.direction == "regression"
-    serious = bad and report.state != "resolved" and name != "evalspan.optimization"
+    serious = bad and report.state in _WITH_CAUSES and name != OPTIMIZATION
     common = {
-        "evalspan.event.id": identity,
-        "evalspan.report.id": report.id,
         "evalspan.check": one_line(report.check, 100),
         "evalspan.view": one_line(report.view, 100),
-        "evalspan.state": report.state,
-    }
-    head = {
-        "event": name,
-        "event_id": identity,
-        "report_id": report.id,
-        "check": report.check,
-        "view": report.view,
-        "slice": report.slice,
+        "evalspan.state": one_line(report.state, 100),
     }
     return Event(
         name=name,
         severity="WARN" if serious else "INFO",
         attributes={**common, **attributes},
-        body={**head, **_fitting(body)},
-        exemplar=exemplars[0] if exemplars else None,
+        body=_fitting(body.model_dump(mode="json")),
+        exemplar=body.exemplars[0] if body.exemplars else None,
     )
+
+
+def _head(report: Report, identity: str) -> dict[str, Any]:
+    return {
+        "event_id": identity,
+        "report_id": report.id,
+        "report_url": report.url,
+        "regression_id": report.regression.id if report.regression else None,
+        "check": report.check,
+        "view": report.view,
+        "title": report.title,
+    }
 
 
 def _regression(report: Report) -> Event:
     found = report.regression
     if found is None:
         raise ValueError(report.id)
-    body = {
-        "title": report.title,
-        "summary": report.summary,
-        **found.model_dump(mode="json", exclude={"id"}),
-        "regression_id": found.id,
-    }
+    parts = {**found.model_dump(), **_head(report, state_id(report))}
+    body = RegressionRecord.model_validate(
+        {**parts, "summary": report.summary, "failures": report.failures}, from_attributes=True
+    )
     kinds = {"evalspan.direction": found.direction, "evalspan.kind": found.kind}
-    # a change of state is another event, a repeat of the same state is not
-    part = f"regression:{found.state}"
-    return _event(report, "evalspan.regression", part, body, found.exemplars, kinds)
+    return _event(report, REGRESSION, body, kinds)
 
 
 def _cause(report: Report, finding: Finding) -> Event:
-    body = finding.model_dump(mode="json")
-    # the slice of the cause, not that of the regression
+    place = json.dumps(finding.slice, sort_keys=True)
+    identity = event_id(report, f"{state_id(report)}:{finding.rank}:{finding.kind}:{place}")
+    parts = {**_head(report, identity), **finding.model_dump(), "state": report.state}
     kinds = {"evalspan.cause": finding.kind, "evalspan.rank": str(finding.rank)}
-    part = f"cause:{finding.rank}:{finding.kind}:{json.dumps(finding.slice, sort_keys=True)}"
-    return _event(report, "evalspan.root_cause", part, body, finding.exemplars, kinds)
+    return _event(report, ROOT_CAUSE, RootCauseRecord.model_validate(parts), kinds)
 
 
 def _optimization(report: Report, found: Optimization) -> Event:
     shown = {"better", "worse", "rejected", "accepted"}
-    body = {
-        **found.model_dump(mode="json", exclude=shown),
+    exemplars = report.regression.exemplars if report.regression else ()
+    parts = {
+        **_head(report, event_id(report, f"optimization:{found.experiment}")),
+        **found.model_dump(exclude=shown),
+        "slice": report.slice,
+        "exemplars": exemplars,
         "better": len(found.better),
         "worse": len(found.worse),
         "accepted": _proposal(found.accepted) if found.accepted else None,
         "rejected": [_proposal(each) for each in found.rejected[:_MOST_REJECTED]],
         "rejected_count": len(found.rejected),
     }
-    kinds = {"evalspan.verdict": found.verdict}
-    exemplars = report.regression.exemplars if report.regression else ()
-    part = f"optimization:{found.experiment}"
-    return _event(report, "evalspan.optimization", part, body, exemplars, kinds)
+    body = OptimizationRecord.model_validate(parts)
+    return _event(report, OPTIMIZATION, body, {"evalspan.verdict": found.verdict})
 
 
 def _proposal(proposal: Proposal) -> Mapping[str, Any]:
-    judgement = proposal.judgement
-    shown = judgement.model_dump(mode="json", exclude={"slices"}) if judgement else None
-    return {**proposal.model_dump(mode="json", exclude={"judgement", "prompt"}), "judgement": shown}
+    return proposal.model_dump(exclude={"judgement": {"slices"}, "prompt": True})
 
 
 def _fitting(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """Send reports at least once: written to a file first, sent, then deleted.
 
-A file of the outbox is named `ID.TRIES.NEXT.binpb`: the stable id of the request,
+A file of the outbox is named `ID.TRIES.NEXT.binpb` (or .json): the stable id of the request,
 how often it was tried, and the Unix second before which it waits. Its state is
 its name, so one rename moves it on.
 """
@@ -8,18 +8,22 @@ its name, so one rename moves it on.
 import random
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from evalspan.report._send import Sent, send
-from evalspan.report._settings import OtlpSettings
+from evalspan.report._annotations import annotate
+from evalspan.report._call import Sent
+from evalspan.report._send import send
+from evalspan.report._settings import GrafanaSettings, OtlpSettings, Retries
 from evalspan.report._store import write_atomically
 from evalspan.report._text import one_line
 
-_NAME = re.compile(r"(?P<id>[0-9a-f]{16,64})\.(?P<tries>\d+)\.(?P<next>\d+)\.binpb")
-Send = Callable[[bytes, OtlpSettings], Sent]
+_NAME = re.compile(r"(?P<id>[0-9a-f]{16,64})\.(?P<tries>\d+)\.(?P<next>\d+)\.(binpb|json)")
+To = TypeVar("To", bound=Retries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +50,65 @@ class Flushed:
     failures: tuple[Failure, ...]
 
 
-class Outbox:
+class Outbox(Generic[To]):
     """A folder of requests that wait to be sent. One process at a time flushes it."""
 
-    def __init__(self, folder: Path, settings: OtlpSettings, *, send: Send = send) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: To,
+        *,
+        send: Callable[[bytes, To], Sent] = send,  # type: ignore[assignment]  # OTLP is the usual
+        suffix: str = "binpb",
+    ) -> None:
         """Use `folder`, which is made when the first request comes."""
         self._folder = folder
         self._settings = settings
         self._send = send
+        self._suffix = suffix
         self._chance = random.Random()  # noqa: S311 - jitter, no secret
 
-    def put(self, request: bytes) -> str:
-        """Keep a serialized ExportLogsServiceRequest; the same one twice is kept once.
+    def put(self, request: bytes, identity: str | None = None) -> str:
+        """Keep a request; one of the same id that waits already is kept once.
 
-        Returns its id. Raises OSError.
+        `identity` are 16 to 64 hexadecimal digits; without it the id is the request's hash.
+        Returns the id. Raises OSError.
         """
-        identity = sha256(request).hexdigest()[:32]
+        identity = identity or sha256(request).hexdigest()[:32]
         self._folder.mkdir(parents=True, exist_ok=True)
-        if not any(self._folder.glob(f"{identity}.*.binpb")):
-            write_atomically(self._folder / f"{identity}.0.0.binpb", request)
+        if not any(self._folder.glob(f"{identity}.*.{self._suffix}")):
+            write_atomically(self._folder / f"{identity}.0.0.{self._suffix}", request)
         return identity
 
     def flush(self, now: datetime) -> Flushed:
-        """Send what is due. A request that failed waits longer each time, with jitter."""
-        due, waiting = [], 0
-        for path in sorted(self._folder.glob("*.binpb")):
+        """Send what is due, in the order in which it was put; what fails holds up what follows.
+
+        A log store refuses what is much older than the newest it has of a stream, so nothing
+        overtakes. What failed waits longer each time, with jitter.
+        """
+        waiting = self._waiting()
+        failures: list[Failure] = []
+        sent = 0
+        while waiting:
+            path, name = waiting[0]
+            if int(name["next"]) > now.timestamp():
+                break
+            failure = self._try(path, name, now)
+            sent += failure is None
+            failures += [failure] if failure else []
+            if failure and not failure.dead:
+                break
+            waiting.pop(0)
+        return Flushed(sent, len(waiting), tuple(failures))
+
+    def _waiting(self) -> list[tuple[Path, re.Match[str]]]:
+        """Return the files, the oldest first: a file keeps its time when it is renamed."""
+        found = []
+        for path in self._folder.glob(f"*.{self._suffix}"):
             name = _NAME.fullmatch(path.name)
-            if name and int(name["next"]) <= now.timestamp():
-                due.append((path, name))
-            else:
-                waiting += 1
-        failures = [failure for path, name in due if (failure := self._try(path, name, now))]
-        again = sum(not failure.dead for failure in failures)
-        return Flushed(len(due) - len(failures), waiting + again, tuple(failures))
+            with suppress(FileNotFoundError):  # another process has sent it meanwhile
+                found += [(path.stat().st_mtime_ns, path, name)] if name else []
+        return [(path, name) for _, path, name in sorted(found, key=lambda each: each[:2])]
 
     def _try(self, path: Path, name: re.Match[str], now: datetime) -> Failure | None:
         try:
@@ -90,14 +120,15 @@ class Outbox:
             path.unlink(missing_ok=True)
             return None
         tries = int(name["tries"]) + 1
-        dead = not sent.retry or tries >= self._settings.max_tries
+        worn = tries >= self._settings.max_tries and not sent.not_now
+        dead = worn or not sent.retry
         if dead:
             grave = self._folder / "dead"
             grave.mkdir(exist_ok=True)
             path.replace(grave / path.name)
         else:
             later = int(now.timestamp() + self._wait(tries, sent.wait_seconds)) + 1
-            path.replace(path.with_name(f"{name['id']}.{tries}.{later}.binpb"))
+            path.replace(path.with_name(f"{name['id']}.{tries}.{later}.{self._suffix}"))
         return Failure(name["id"], tries, one_line(sent.error, 500), dead)
 
     def _wait(self, tries: int, asked_seconds: float | None) -> float:
@@ -107,7 +138,12 @@ class Outbox:
         return max(wait * self._chance.uniform(0.5, 1), asked_seconds or 0)
 
 
-def publish(request: bytes, outbox: Outbox, now: datetime) -> Flushed:
+def outbox_of_annotations(folder: Path, settings: GrafanaSettings) -> Outbox[GrafanaSettings]:
+    """Return the outbox whose requests become annotations of Grafana."""
+    return Outbox(folder, settings, send=annotate, suffix="json")
+
+
+def publish(request: bytes, outbox: Outbox[OtlpSettings], now: datetime) -> Flushed:
     """Put a request into the outbox and send what is due; see `Outbox`."""
     outbox.put(request)
     return outbox.flush(now)

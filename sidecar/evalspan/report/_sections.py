@@ -8,7 +8,19 @@ from evalspan.report._charts import both, legend, rates_over_time, shares
 from evalspan.report._diff import inline, side_by_side
 from evalspan.report._document import Exemplar, Finding, Rates, Report
 from evalspan.report._markup import Markup, el, join
-from evalspan.report._words import day, interval, moment, percent, points, where
+from evalspan.report._tables import table
+from evalspan.report._text import one_line
+from evalspan.report._words import (
+    day,
+    interval,
+    moment,
+    movement,
+    percent,
+    points,
+    share,
+    sizes,
+    where,
+)
 
 
 def head(report: Report) -> Markup:
@@ -33,11 +45,15 @@ _SMALL = 0.005
 def badge(word: str) -> Markup:
     """Return a word with the colour that it stands for."""
     kind = _BADGES.get(word, "")
-    return el("span", word, class_=f"badge {kind}".strip())
+    return el("span", one_line(word, _LONGEST_BADGE), class_=f"badge {kind}".strip())
 
 
+_LONGEST_BADGE = 60
 _BADGES = {
     "open": "bad",
+    "worsening": "bad",
+    "recovered": "good",
+    "muted": "unsure",
     "regression": "bad",
     "rejected": "bad",
     "worse": "bad",
@@ -61,7 +77,7 @@ def numbers(report: Report) -> Markup | None:
     tiles = [
         _tile("before", percent(rates.before), _count(rates.before_n)),
         _tile("after", percent(rates.after), _count(rates.after_n)),
-        _tile("difference, points", points(rates.effect), _bounds(rates)),
+        _tile("change, points", points(rates.effect), _bounds(rates)),
         _tile("since", day(found.change_time), _since(report)),
     ]
     if found.old or found.new:
@@ -89,7 +105,7 @@ def _count(n: int | None) -> str:
 
 def _bounds(rates: Rates) -> str:
     bounds = interval(rates.effect_low, rates.effect_high)
-    return f"95% interval {bounds}" if bounds else ""
+    return f"95 % interval {bounds}" if bounds else ""
 
 
 def _since(report: Report) -> str:
@@ -100,7 +116,11 @@ def _since(report: Report) -> str:
     if found.change_low is None or found.change_high is None:
         return clock
     low, high = moment(found.change_low), moment(found.change_high)
-    return clock if low == high else f"{clock}; from {low} to {high}"
+    if low == high:
+        return clock
+    if found.change_low.date() == found.change_high.date() == found.change_time.date():
+        return f"{clock}, between {found.change_low:%H:%M} and {found.change_high:%H:%M}"
+    return f"{clock}, between {low} and {high}"
 
 
 def chart(report: Report) -> Markup | None:
@@ -110,12 +130,54 @@ def chart(report: Report) -> Markup | None:
         return None
     change = report.regression.change_time if report.regression else None
     draw = partial(_rates, series=series, change=change, check=report.check)
-    words = "Pass rate over time; the bars say how many verdicts stand behind a point."
+    words = (
+        "Pass rate over time, each point in the middle of its time; the bars say how many "
+        "verdicts stand behind it."
+    )
     return el("section", el("h2", "Over time"), legend(series), both(draw, words))
 
 
 def _rates(width: int, **what: object) -> Markup:
     return rates_over_time(width=width, **what)  # type: ignore[arg-type]
+
+
+def failing(report: Report) -> Markup | None:
+    """Return the commonest reasons of the failing verdicts, with their counts."""
+    failed = report.failures
+    if failed is None or not failed.reasons:
+        return None
+    address = report.trace_url
+    rows = [
+        (
+            each.words,
+            f"{each.count:,} of {failed.count:,}",
+            f"{each.count_before:,} of {failed.count_before:,}",
+            join(trace(e.trace_id, address, short=True) for e in each.exemplars[:1]),
+        )
+        for each in failed.reasons
+    ]
+    more = el("p", f"other reasons: {failed.others:,}", class_="muted") if failed.others else None
+    names = ("reason", "failures after", "before", "example trace")
+    return el("section", el("h2", "What fails"), table(names, rows, "figures"), more)
+
+
+def states(report: Report) -> Markup | None:
+    """Return the states it went through, the newest first."""
+    if not report.states:
+        return None
+    items = [
+        el(
+            "li",
+            badge(each.state),
+            el("span", moment(each.time), class_="muted"),
+            el("p", each.reason) if each.reason else None,
+        )
+        for each in reversed(report.states[-_MOST_STATES:])
+    ]
+    return el("section", el("h2", "States"), el("ol", *items, class_="states"))
+
+
+_MOST_STATES = 20
 
 
 def causes(report: Report) -> Markup | None:
@@ -124,8 +186,8 @@ def causes(report: Report) -> Markup | None:
         return None
     known = [each for each in report.findings if each.share is not None]
     picture = (
-        both(partial(_shares, findings=known), "Share of the drop with its 95% interval.")
-        if known
+        both(partial(_shares, findings=known), "Share of the drop with its 95 % interval.")
+        if len(known) > 1
         else None
     )
     cards = [_cause(each, report) for each in report.findings]
@@ -138,32 +200,19 @@ def _shares(width: int, findings: Sequence[Finding]) -> Markup:
 
 def _cause(finding: Finding, report: Report) -> Markup:
     rates = finding.rates
-    facts = []
-    if finding.share is not None:
-        bounds = interval_of_shares(finding)
-        facts.append(f"explains {percent(finding.share)} of the drop{bounds}")
-    if rates.before is not None or rates.after is not None:
-        facts.append(
-            f"{percent(rates.before)} → {percent(rates.after)} "
-            f"({_count(rates.before_n) or 'n unknown'} before, "
-            f"{_count(rates.after_n) or 'n unknown'} after)"
-        )
+    known = rates.before is not None or rates.after is not None
+    known = known and movement(rates) not in finding.title
+    facts = [f"explains {share(finding)}"] if finding.share is not None else []
+    facts += [" · ".join(each for each in (movement(rates), sizes(rates)) if each)] if known else []
     todo = finding.countermeasure
     return el(
         "article",
         el("h3", f"{finding.rank}. {finding.title}"),
-        el("p", "; ".join(facts), class_="muted"),
+        el("p", "; ".join(facts), class_="muted") if facts else None,
         el("p", el("strong", "What to do: "), todo) if todo else None,
         traces(finding.exemplars, report.trace_url),
         diffs(finding.prompt_diff, "Prompt, old against new") if finding.prompt_diff else None,
     )
-
-
-def interval_of_shares(finding: Finding) -> str:
-    """` (95% interval 80% to 100%)`, or nothing."""
-    if finding.share_low is None or finding.share_high is None:
-        return ""
-    return f" (95% interval {percent(finding.share_low)} to {percent(finding.share_high)})"
 
 
 def traces(exemplars: Sequence[Exemplar], trace_url: str | None) -> Markup | None:
@@ -174,12 +223,15 @@ def traces(exemplars: Sequence[Exemplar], trace_url: str | None) -> Markup | Non
     return el("div", el("span", "Example traces", class_="muted"), el("ul", *items, class_="ids"))
 
 
-def trace(trace_id: str, trace_url: str | None) -> Markup:
-    """Return one trace id, as a link where an address is known."""
-    words = el("code", trace_id)
+def trace(trace_id: str, trace_url: str | None, *, short: bool = False) -> Markup:
+    """Return one trace id, as a link where an address is known; `short` for tables."""
+    words = el("code", f"{trace_id[:_SHORT]}…" if short else trace_id, title=trace_id)
     if trace_url is None or not trace_id:
         return words
     return el("a", words, href=trace_url.replace("{trace_id}", quote(trace_id, safe="")))
+
+
+_SHORT = 12
 
 
 def diffs(diff: str, words: str) -> Markup:

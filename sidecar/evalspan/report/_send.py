@@ -3,9 +3,6 @@
 import gzip
 import os
 import ssl
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,20 +14,17 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 
+from evalspan.report._call import CallError, Sent, call
 from evalspan.report._settings import OtlpSettings, TlsSettings
 
-_BAD_REQUEST = {400, 413, 415, 422}
 _BAD_CODES = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED}
-_ANSWER_BYTES = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """How it went: `error` None is sent. `retry` says whether to try again."""
-
-    error: str | None = None
-    retry: bool = True
-    wait_seconds: float | None = None
+_NOT_NOW = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+}
 
 
 def send(request: bytes, settings: OtlpSettings) -> Sent:
@@ -40,8 +34,10 @@ def send(request: bytes, settings: OtlpSettings) -> Sent:
         if settings.protocol == "grpc":
             return _grpc(request, settings, headers)
         return _http(request, settings, headers)
-    except (OSError, KeyError, ValueError, DecodeError) as error:
+    except DecodeError as error:
         return Sent(f"{settings.endpoint}: {type(error).__name__}: {error}")
+    except (OSError, KeyError, ValueError) as error:
+        return Sent(f"{settings.endpoint}: {type(error).__name__}: {error}", not_now=True)
 
 
 def _headers(settings: OtlpSettings) -> dict[str, str]:
@@ -63,7 +59,8 @@ def _grpc(request: bytes, settings: OtlpSettings, headers: dict[str, str]) -> Se
             )
         except grpc.RpcError as error:
             code, details = error.code(), error.details()
-            return Sent(f"{settings.endpoint}: {code.name}: {details}", code not in _BAD_CODES)
+            told = f"{settings.endpoint}: {code.name}: {details}"
+            return Sent(told, code not in _BAD_CODES, code in _NOT_NOW)
     return _partial(answer, settings)
 
 
@@ -81,32 +78,24 @@ def _channel(settings: OtlpSettings) -> grpc.Channel:
 def _http(request: bytes, settings: OtlpSettings, headers: dict[str, str]) -> Sent:
     address = settings.endpoint.rstrip("/")
     address = address if address.endswith("/v1/logs") else f"{address}/v1/logs"
-    call = urllib.request.Request(  # noqa: S310 - the settings allow http and https only
-        address,
-        data=gzip.compress(request, mtime=0),
-        headers={
-            **headers,
-            "Content-Type": "application/x-protobuf",
-            "Content-Encoding": "gzip",
-        },
-        method="POST",
-    )
     try:
-        with urllib.request.urlopen(  # noqa: S310 - as above
-            call, timeout=settings.timeout_seconds, context=_context(settings.tls)
-        ) as answer:
-            content = answer.read(_ANSWER_BYTES)
-            kind = answer.headers.get_content_type()
-    except urllib.error.HTTPError as error:
-        words = error.read(500).decode(errors="replace")
-        wait = error.headers.get("Retry-After", "")
-        return Sent(
-            f"{address}: HTTP {error.code}: {words}",
-            error.code not in _BAD_REQUEST,
-            float(wait) if wait.isdigit() else None,
+        answer = call(
+            "POST",
+            address,
+            headers={
+                **headers,
+                "Content-Type": "application/x-protobuf",
+                "Content-Encoding": "gzip",
+            },
+            timeout_seconds=settings.timeout_seconds,
+            content=gzip.compress(request, mtime=0),
+            context=_context(settings.tls),
         )
-    known = kind == "application/x-protobuf"
-    return _partial(ExportLogsServiceResponse.FromString(content if known else b""), settings)
+    except CallError as error:
+        return error.sent
+    known = answer.kind == "application/x-protobuf"
+    content = answer.content if known else b""
+    return _partial(ExportLogsServiceResponse.FromString(content), settings)
 
 
 def _context(tls: TlsSettings | None) -> ssl.SSLContext | None:

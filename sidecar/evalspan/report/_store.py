@@ -36,6 +36,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     draft.replace(path)
 
 
+def load_one(folder: Path, identity: str) -> Report | None:
+    """Read the report of an id; None where there is none that can be read."""
+    try:
+        return Report.model_validate_json((folder / f"{identity}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
 def load_all(folder: Path) -> Stored:
     """Read every report of a folder; a folder that is not there holds none."""
     found = list(_read(folder))

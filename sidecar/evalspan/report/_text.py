@@ -1,5 +1,6 @@
 """Make hostile text visible: control characters, direction marks, endless lines."""
 
+import re
 import unicodedata
 
 _JOINERS = {"\u200c", "\u200d"}  # they shape letters and emoji, and turn nothing around
@@ -28,6 +29,25 @@ def one_line(text: str, most: int = 300) -> str:
     """Return the text as one line, for places where a second line could be taken for another."""
     flat = cut(text, most).replace("\r\n", "\n").replace("\n", " ⏎ ").replace("\t", " ")
     return _shown(flat)
+
+
+def wrapped(text: str, most_letters: int, most_lines: int) -> list[str]:
+    """Return the text as lines that are at most so many letters wide; what is left is cut.
+
+    A letter of an East Asian script is two wide. Words that are too long are broken.
+    """
+    lines: list[str] = [""]
+    for word in re.findall(r"\s*\S{1,20}", one_line(text, most_letters * most_lines)):
+        if _width(lines[-1] + word) > most_letters and lines[-1]:
+            lines.append("")
+        lines[-1] += word if lines[-1] else word.lstrip()
+    if len(lines) > most_lines:
+        lines = [*lines[: most_lines - 1], f"{lines[most_lines - 1]} …"]
+    return lines
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _shown(line: str) -> str:

@@ -16,7 +16,8 @@ from evalspan.report._document import (
 )
 from evalspan.report._markup import Markup, el, join
 from evalspan.report._sections import badge, diffs, trace
-from evalspan.report._words import UNKNOWN, interval, percent, points
+from evalspan.report._tables import table
+from evalspan.report._words import MINUS, UNKNOWN, interval, percent, points
 
 _MOST_CASES = 20
 _MOST_REJECTED = 10
@@ -63,7 +64,7 @@ def _proposal(proposal: AcceptedProposal) -> Markup:
 def _judgement(judgement: Judgement, *, accepted: bool) -> Markup:
     whose = "the accepted proposal" if accepted else "the best proposal, which is rejected"
     part = "that the search never saw" if judgement.part == "holdout" else "of the search"
-    words = f"After minus before with 95% intervals, {whose}, on cases {part}."
+    words = f"After minus before with 95 % intervals, {whose}, on cases {part}."
     rows = [row for row in judgement.checks if row.n]
     return join(
         (
@@ -95,8 +96,18 @@ def _named(words: str, texts: Sequence[str]) -> Markup | None:
 
 def checks_table(rows: Sequence[Comparison]) -> Markup | None:
     """Checks before, after and difference with intervals and sizes."""
-    names = ("check", "before", "after", "points", "95% interval", "lost", "won", "cases", "")
-    return _table(names, [_check(row) for row in rows])
+    names = (
+        "check",
+        "before",
+        "after",
+        "points",
+        "95 % interval",
+        "lost",
+        "won",
+        "cases",
+        "standing",
+    )
+    return table(names, [_check(row) for row in rows], "figures")
 
 
 def _check(row: Comparison) -> Sequence[str]:
@@ -129,24 +140,16 @@ def _slices(rows: Sequence[Comparison]) -> Markup | None:
 def resources_table(rows: Sequence[Resource]) -> Markup | None:
     """What an answer takes before and after, mean."""
     known = [_resource(row) for row in rows if row.n]
-    return _table(("an answer takes (mean)", "before", "after", "change", "cases"), known)
+    return table(("an answer takes (mean)", "before", "after", "change", "cases"), known, "figures")
 
 
 def _resource(row: Resource) -> Sequence[str]:
     name, form = _RESOURCES.get(row.name, (row.name, "{}"))
     change = UNKNOWN
     if row.before and row.after is not None:
-        change = f"{100 * (row.after / row.before - 1):+.1f}%"
+        change = f"{100 * (row.after / row.before - 1):+.1f} %".replace("-", MINUS)
     values = [UNKNOWN if v is None else form.format(v) for v in (row.before, row.after)]
     return (name, *values, change, str(row.n))
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup | None:
-    if not rows:
-        return None
-    header = el("tr", *(el("th", name) for name in names))
-    body = [el("tr", *(el("td", cell) for cell in row)) for row in rows]
-    return el("div", el("table", header, *body, class_="figures"), class_="scroll")
 
 
 def _cases(words: str, changes: Sequence[CaseChange], report: Report) -> Markup | None:

@@ -2,17 +2,22 @@
 
 from datetime import datetime
 
-from evalspan.report._document import Finding, Optimization, Regression
+from evalspan.report._document import (
+    FailureReason,
+    Failures,
+    Finding,
+    Optimization,
+    Rates,
+    Regression,
+)
 
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "\N{EN DASH}"
 
 
 def percent(value: float | None) -> str:
-    """0.6 → `60%`; one decimal where it is not a whole number."""
-    if value is None:
-        return UNKNOWN
-    return f"{100 * value:.1f}".removesuffix(".0") + "%"
+    """0.6 → `60.0 %`."""
+    return UNKNOWN if value is None else f"{100 * value:.1f} %"
 
 
 def points(value: float | None) -> str:
@@ -21,8 +26,58 @@ def points(value: float | None) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Interval of a difference in percentage points."""
-    return "" if low is None or high is None else f"{points(low)} to {points(high)}"
+    """95 % interval of a difference in percentage points: `[−44.0, −29.8]`."""
+    return "" if low is None or high is None else f"[{points(low)}, {points(high)}]"
+
+
+def movement(rates: Rates) -> str:
+    """`97.1 % to 60.2 %, −36.9 points [−44.0, −29.8]`: the one way to write a change."""
+    text = f"{percent(rates.before)} to {percent(rates.after)}"
+    return text if rates.effect is None else f"{text}, {change(rates)}"
+
+
+def change(rates: Rates) -> str:
+    """`−36.9 points [−44.0, −29.8]`; says so where it is not the plain difference."""
+    bounds = interval(rates.effect_low, rates.effect_high)
+    like = " like for like" if _is_adjusted(rates) else ""
+    return f"{points(rates.effect)} points{like} {bounds}".rstrip()
+
+
+def _is_adjusted(rates: Rates) -> bool:
+    if rates.before is None or rates.after is None or rates.effect is None:
+        return False
+    return abs(rates.after - rates.before - rates.effect) >= _VISIBLE
+
+
+_VISIBLE = 0.005
+"""Half a point: below it the adjusted and the plain difference look alike."""
+
+
+def share(finding: Finding) -> str:
+    """`93 % of the drop [80, 105]`, or nothing where it has no share of its own."""
+    if finding.share is None:
+        return ""
+    text = f"{100 * finding.share:.0f} % of the drop"
+    if finding.share_low is None or finding.share_high is None:
+        return text
+    ends = (finding.share_low, finding.share_high)
+    low, high = (f"{100 * end:.0f}".replace("-", MINUS) for end in ends)
+    return text if low == high else f"{text} [{low}, {high}]"
+
+
+def sizes(rates: Rates) -> str:
+    """`640 verdicts before, 80 after`."""
+    if rates.before_n is None or rates.after_n is None:
+        return ""
+    return f"{rates.before_n:,} verdicts before, {rates.after_n:,} after"
+
+
+def of_failures(reason: FailureReason, failed: Failures) -> str:
+    """`31 of 32 failures (0 of 19 before)`."""
+    text = f"{reason.count:,} of {failed.count:,} failures"
+    if not failed.count_before:
+        return text
+    return f"{text} ({reason.count_before:,} of {failed.count_before:,} before)"
 
 
 def moment(time: datetime | None) -> str:
@@ -49,6 +104,8 @@ def title(check: str, regression: Regression | None, optimization: Optimization 
     before_after = f"from {percent(rates.before)} to {percent(rates.after)}{place}"
     if regression.direction == "mix_shift":
         return f"{check}: the mix of traffic changed, {before_after}"
+    if regression.direction == "revision":
+        return f"{check}: the check itself was changed, pass rate {before_after}"
     word = "rose" if regression.direction == "improvement" else "fell"
     return f"{check} {word} {before_after}"
 
@@ -56,11 +113,12 @@ def title(check: str, regression: Regression | None, optimization: Optimization 
 def summary(
     check: str,
     regression: Regression | None,
+    failed: Failures | None,
     findings: tuple[Finding, ...],
     optimization: Optimization | None,
 ) -> str:
-    """A few sentences: what, how sure, why, and what was done."""
-    parts = [_what(check, regression), _why(findings), _tried(optimization)]
+    """A few sentences: what, how sure, what fails, why, and what was done."""
+    parts = [_what(check, regression), _failing(failed), _why(findings), _tried(optimization)]
     return " ".join(part for part in parts if part)
 
 
@@ -68,18 +126,39 @@ def _what(check: str, regression: Regression | None) -> str:
     if regression is None:
         return ""
     rates = regression.rates
-    since = f"Since {moment(regression.change_time)}, " if regression.change_time else ""
-    count = f"{rates.after_n:,} answers" if rates.after_n is not None else "answers"
-    text = (
-        f"{since}{percent(rates.after)} of {count} pass {check}{where(regression.slice)}; "
-        f"before it was {percent(rates.before)}"
-    )
-    text += f" of {rates.before_n:,}." if rates.before_n is not None else "."
-    if rates.effect is None or regression.direction == "mix_shift":
-        return text + _mix(regression)
-    bounds = interval(rates.effect_low, rates.effect_high)
-    sure = f" (95% interval {bounds})" if bounds else ""
-    return f"{text} Like for like that is {points(rates.effect)} points{sure}."
+    since = f"Since {moment(regression.change_time)}" if regression.change_time else "Lately"
+    count = f" ({sizes(rates)})" if sizes(rates) else ""
+    mixed = regression.direction == "mix_shift"
+    told = f"{percent(rates.before)} to {percent(rates.after)}" if mixed else movement(rates)
+    text = f"{since} the pass rate of {check}{where(regression.slice)} went from {told}{count}."
+    more = _mix(regression) if mixed else _CHECK if regression.direction == "revision" else ""
+    return text + more + _state(regression)
+
+
+_CHECK = " The check itself was changed then; the answers need not be any different."
+
+
+def _state(regression: Regression) -> str:
+    told = _STATES.get(regression.state, "")
+    if regression.state != "muted" or regression.mute_until is None:
+        return told
+    until = f" Muted until {moment(regression.mute_until)}"
+    return f"{told}{until}: {regression.mute_reason or 'no reason given'}."
+
+
+_STATES = {
+    "worsening": " It fell further since it was opened.",
+    "recovered": " It is back within the minimum effect; it ends when that lasts.",
+    "muted": " It is muted: it is followed, and raises no alert.",
+    "resolved": " It has ended.",
+}
+
+
+def _failing(failed: Failures | None) -> str:
+    if failed is None or not failed.reasons:
+        return ""
+    first = failed.reasons[0]
+    return f"Commonest failure: {first.words.rstrip('.')}, {of_failures(first, failed)}."
 
 
 def _mix(regression: Regression) -> str:
@@ -97,8 +176,8 @@ def _why(findings: tuple[Finding, ...]) -> str:
     first = findings[0]
     if first.kind == "unexplained":
         return "No cause was found that explains it."
-    share = "" if first.share is None else f" It explains {percent(min(1.0, first.share))} of it."
-    return f"Most likely cause: {first.title.rstrip('.')}.{share}"
+    part = f" ({share(first)})" if share(first) else ""
+    return f"Most likely cause: {first.title.rstrip('.')}{part}."
 
 
 def _tried(optimization: Optimization | None) -> str:

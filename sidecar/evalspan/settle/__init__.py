@@ -16,7 +16,7 @@ when its first one arrived `max_age` ago. On the way out
 
 Spans that come after their trace settled make a new attempt: `spans` holds the
 late ones, `context` the earlier ones of the same traces as far as they are still
-kept (`max_age` long, at most `max_kept_spans`), for questions about the trace as
+kept (`max_age` long, at most `max_kept_spans` and `max_kept_mib`), for questions about the trace as
 a whole. Log records that come after their span settled fill nothing.
 """
 
@@ -37,7 +37,7 @@ from evalspan.settle._dimensions import inherit
 from evalspan.settle._duplicates import counts
 from evalspan.settle._lineage import Lineage, Rows, lineage
 from evalspan.settle._memory import Memory
-from evalspan.settle._waiting import Ripe, Waiting
+from evalspan.settle._waiting import Most, Ripe, Waiting
 
 __all__ = ["Messages", "SettleSettings", "Settlement", "Settler"]
 
@@ -66,6 +66,17 @@ class SettleSettings(Strict):
         ge=0,
         description="Most settled spans that are kept as context for late ones.",
     )
+    max_waiting_mib: int = Field(
+        default=512,
+        ge=1,
+        description="Most MiB of spans that wait, and of log records that wait for a span; "
+        "beyond it the oldest traces settle at once, whatever their number of spans.",
+    )
+    max_kept_mib: int = Field(
+        default=128,
+        ge=0,
+        description="Most MiB of settled spans that are kept as context for late ones.",
+    )
     max_remembered_traces: int = Field(
         default=100_000,
         ge=1,
@@ -82,7 +93,7 @@ class Settlement:
     `root` (True at the one root of each trace, which may stand in `context`).
     `context`: earlier spans of the same traces, same columns; they were evaluated
     before. `settled`: SETTLED. `unused_log_records`: records with a span id that
-    waited for `max_age`, or were more than `max_spans`, and filled nothing.
+    waited for `max_age`, or were more than `max_spans` or `max_waiting_mib`, and filled nothing.
     """
 
     spans: pl.DataFrame
@@ -117,7 +128,9 @@ class Settler:
         self._messages = messages
         self._waiting = Waiting()
         self._records = Records()
-        self._memory = Memory(settings.max_remembered_traces, settings.max_kept_spans)
+        kept = Most(settings.max_kept_spans, settings.max_kept_mib << 20)
+        self._memory = Memory(settings.max_remembered_traces, kept)
+        self._most = Most(settings.max_spans, settings.max_waiting_mib << 20)
         self._now_us = 0
         self._shut: dict[int, list[str]] = {}
         if earlier is not None:
@@ -133,10 +146,10 @@ class Settler:
         """
         idle_us, max_age_us = _microseconds(self._settings)
         self._now_us = max(self._now_us, closed_time_us)
-        self._waiting.add(pl.DataFrame(pl.from_arrow(spans)))
+        self._waiting.add(spans)
         self._records.add(pl.DataFrame(pl.from_arrow(events)))
         self._memory.expire(self._now_us - max_age_us)
-        ripe = self._waiting.ripe(self._now_us, idle_us, max_age_us, self._settings.max_spans)
+        ripe = self._waiting.ripe(self._now_us, idle_us, max_age_us, self._most)
         known = {trace.trace_id for trace in ripe}
         shut = (t for t in self._shut.pop(segment, ()) if t not in known)
         return self._settle(
@@ -191,7 +204,7 @@ class Settler:
         return Settlement(new, old, _stamp(settled, self._now_us, segment), gone)
 
     def _expired(self, before_us: int) -> int:
-        return self._records.expire(before_us, self._settings.max_spans)
+        return self._records.expire(before_us, self._most)
 
     def _finish(
         self, spans: pl.DataFrame, context: pl.DataFrame | None, attempts: dict[str, int]

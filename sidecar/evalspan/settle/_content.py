@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import polars as pl
 
+from evalspan.settle._waiting import Most
+
 Messages = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -22,6 +24,8 @@ class Records:
             & pl.col("span_id").is_not_null()
         )
         if logs.height:
+            # Copied with what they hold: rows that are picked keep all memory of the others.
+            logs = pl.DataFrame(pl.from_arrow(logs.to_arrow()))
             known = [self._waiting] if self._waiting is not None else []
             self._waiting = pl.concat([*known, logs])
 
@@ -40,15 +44,18 @@ class Records:
         lowest = None if self._waiting is None else self._waiting["segment"].min()
         return int(lowest) if isinstance(lowest, int) else None
 
-    def expire(self, before_us: int, most: int) -> int:
+    def expire(self, before_us: int, most: Most) -> int:
         """Let go of records received before, whose spans never came or were settled already.
 
-        Of what is left, the `most` latest stay. Returns how many are gone.
+        Of what is left, no more than `most` stay, the latest. Returns how many are gone.
         """
         if self._waiting is None:
             return 0
         rest = self._waiting.filter(pl.col("received_time").to_physical() >= before_us)
-        rest = rest.tail(most)
+        rest = rest.tail(most.spans)
+        if (size_bytes := rest.estimated_size()) > most.size_bytes:
+            rest = rest.tail(int(rest.height * most.size_bytes / size_bytes))
+            rest = pl.DataFrame(pl.from_arrow(rest.to_arrow()))
         gone = self._waiting.height - rest.height
         self._waiting = rest if rest.height else None
         return gone

@@ -6,11 +6,14 @@ from itertools import islice
 
 import polars as pl
 
+from evalspan.settle._waiting import Most
+
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     settled_us: int
     spans: pl.DataFrame
+    size_bytes: int
 
 
 class Memory:
@@ -19,13 +22,13 @@ class Memory:
     Not safe for use by two threads.
     """
 
-    def __init__(self, max_traces: int, max_spans: int) -> None:
+    def __init__(self, max_traces: int, most: Most) -> None:
         """Remember at most so many traces, and the spans of the latest of them."""
         self._max_traces = max_traces
-        self._max_spans = max_spans
+        self._most = most
         self._attempts: dict[str, list[tuple[int, int]]] = {}
         self._batches: deque[_Batch] = deque()
-        self._spans = 0
+        self._spans = self._bytes = 0
 
     def attempt(self, trace_id: str, segment: int) -> int:
         """Return the number of the latest attempt before `segment`; 0 if none is remembered.
@@ -47,15 +50,24 @@ class Memory:
 
     def keep(self, spans: pl.DataFrame, settled_us: int) -> None:
         """Keep the evaluated spans of a settlement."""
-        self._batches.append(_Batch(settled_us, spans))
+        batch = _Batch(settled_us, spans, int(spans.estimated_size()))
+        self._batches.append(batch)
         self._spans += spans.height
-        while self._spans > self._max_spans and self._batches:
-            self._spans -= self._batches.popleft().spans.height
+        self._bytes += batch.size_bytes
+        while self._batches and (
+            self._spans > self._most.spans or self._bytes > self._most.size_bytes
+        ):
+            self._drop()
 
     def expire(self, before_us: int) -> None:
         """Let go of spans that settled before."""
         while self._batches and self._batches[0].settled_us < before_us:
-            self._spans -= self._batches.popleft().spans.height
+            self._drop()
+
+    def _drop(self) -> None:
+        oldest = self._batches.popleft()
+        self._spans -= oldest.spans.height
+        self._bytes -= oldest.size_bytes
 
     def earlier(self, trace_ids: list[str]) -> pl.DataFrame | None:
         """Return the kept spans of these traces; None if there are none."""

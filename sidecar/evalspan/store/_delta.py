@@ -4,6 +4,7 @@ import errno
 import json
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from evalspan.store._files import DAY, Writer, sync, with_day
 # How long Delta keeps the files of old commits. Every commit lists the folder they are in: with
 # those of a day it takes twenty times as long.
 _LOG_KEPT: Final = "interval 1 hours"
+# What an error is told in; the rest of it is the library's own stack.
+_MOST_CHARACTERS: Final = 300
 
 
 class StoreError(RuntimeError):
@@ -62,8 +65,9 @@ class Store:
         handle = self._open(table)
         if handle is None:
             return 0
-        handle.update_incremental()
-        return int(handle.transaction_version(app) or 0)
+        with self._read(table):
+            handle.update_incremental()
+            return int(handle.transaction_version(app) or 0)
 
     def commit(self, table: Table, rows: pa.Table, app: str, segment: int) -> bool:
         """Append the rows of a segment; returns False if they are there already.
@@ -83,17 +87,30 @@ class Store:
         """Append rows that no segment made, such as findings."""
         handle = self._open(table)
         if handle is not None:
-            handle.update_incremental()
+            with self._read(table):
+                handle.update_incremental()
         self._write(table, rows.cast(table.schema), None)
 
     def scan(self, table: Table) -> pl.LazyFrame:
-        """Return a lazy frame of the whole table as it is now, with its `day` column."""
+        """Return a lazy frame of the whole table as it is now, with its `day` column.
+
+        A column that the table did not have when it was made is null. Raises StoreError
+        where the table's log is damaged.
+        """
         handle = self._open(table)
+        empty = pl.DataFrame(with_day(table, table.empty()))
         if handle is None:
-            empty = with_day(table, table.empty())
-            return pl.DataFrame(empty).lazy()
-        handle.update_incremental()
-        return pl.scan_delta(handle)
+            return empty.lazy()
+        with self._read(table):
+            handle.update_incremental()
+            frame = pl.scan_delta(handle)
+        new = {field.name for field in _lacking(handle, table)}
+        if not new:
+            return frame
+        nulls = (
+            pl.lit(None, empty.schema[name]).alias(name) for name in empty.columns if name in new
+        )
+        return frame.with_columns(nulls).select(empty.columns)
 
     def versions(self, tables: Iterable[Table]) -> dict[str, int]:
         """Return the Delta version of each table that exists."""
@@ -103,29 +120,44 @@ class Store:
     def _open(self, table: Table) -> DeltaTable | None:
         handle = self._tables.get(table.name)
         if handle is None:
-            try:
-                handle = DeltaTable(str(self.path(table)))
-            except TableNotFoundError:
-                return None
-            except (DeltaError, OSError) as error:
-                msg = f"{self.path(table)}: cannot be opened: {error}"
-                raise StoreError(msg) from error
-            self._tables[table.name] = self._grown(handle, table)
+            with self._read(table):
+                try:
+                    handle = DeltaTable(str(self.path(table)))
+                except TableNotFoundError:
+                    return None
+            self._tables[table.name] = handle
         return handle
 
-    def _grown(self, handle: DeltaTable, table: Table) -> DeltaTable:
-        """Add the columns that the table did not have when it was made."""
-        known = {field.name for field in handle.schema().fields}
-        new = [field for field in table.schema if field.name not in known]
-        if new:
-            handle.alter.add_columns(Schema.from_arrow(pa.schema(new)).fields)
-        return handle
+    @contextmanager
+    def _read(self, table: Table) -> Iterator[None]:
+        """Turn what goes wrong with a table's log into one line that says what to do."""
+        try:
+            yield
+        except TableNotFoundError:
+            raise
+        except (DeltaError, OSError) as error:
+            self._tables.pop(table.name, None)
+            raise StoreError(self._unreadable(table, error)) from error
+        except BaseException as error:
+            if not _is_panic(error):
+                raise
+            self._tables.pop(table.name, None)
+            raise StoreError(self._unreadable(table, error)) from error
+
+    def _unreadable(self, table: Table, error: BaseException) -> str:
+        what = next(iter(str(error).splitlines()), type(error).__name__)[:_MOST_CHARACTERS]
+        return (
+            f"{self.path(table)}: the table cannot be opened, its folder _delta_log is damaged: "
+            f"{what}. Stop the sidecar and put the folder {table.name}/ back from a backup, or "
+            "move it away: the sidecar then begins the table anew"
+        )
 
     def _write(self, table: Table, rows: pa.Table, properties: CommitProperties | None) -> None:
         """Write the files, then the commit that makes them visible; both are on disk after it."""
         try:
             handle = self._open(table) or self._create(table)
             before = handle.version()
+            _grow(handle, table)
             added = self._writer.write(self.path(table), table, rows)
             handle.create_write_transaction(
                 added,
@@ -200,3 +232,21 @@ class Store:
                 if added:
                     path = self.path(table) / unquote(added["path"])
                     sync(path, path.parent)
+
+
+def _lacking(handle: DeltaTable, table: Table) -> list[pa.Field]:
+    """Return the columns that a table did not have when it was made."""
+    known = {field.name for field in handle.schema().fields}
+    return [field for field in table.schema if field.name not in known]
+
+
+def _grow(handle: DeltaTable, table: Table) -> None:
+    """Add the columns that the table did not have when it was made."""
+    if new := _lacking(handle, table):
+        handle.alter.add_columns(Schema.from_arrow(pa.schema(new)).fields)
+        handle.update_incremental()
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust gave up, which is no Exception to Python."""
+    return type(error).__name__ == "PanicException"

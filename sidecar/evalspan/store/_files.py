@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction, RemoveAction
 
-from evalspan.model import Table
+from evalspan.model import STRAY_DAY, Table
 
 DAY: Final = "day"
 # Columns by which files and row groups are left out of a query.
@@ -29,11 +29,14 @@ _VARIED: Final = frozenset(
         *("input_messages", "output_messages", "input_text", "output_text", "output", "body"),
     },
 )
+# Files that one commit may write. A sender can name any time: a request of spans on a thousand
+# days would take a thousand files, which are written and synced one by one.
+_MOST_DAYS: Final = 8
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class Writer:
-    """Writes rows as one file per day."""
+    """Writes rows as one file per day, those of rare days together."""
 
     def __init__(self, compression_level: int) -> None:
         """Compress with zstd at this level."""
@@ -88,10 +91,18 @@ def sync(path: Path, folder: Path) -> None:
 
 
 def _by_day(table: Table, rows: pa.Table) -> Iterator[tuple[date, pa.Table]]:
+    """Yield the rows of the days that most of them are of, then all others as stray ones."""
     days = pc.cast(rows.column(table.time), pa.date32())
-    for day in pc.unique(days):
-        whole = pc.all(pc.equal(days, day)).as_py()
-        yield day.as_py(), rows if whole else rows.filter(pc.equal(days, day))
+    found = pc.value_counts(days).to_pylist()
+    if len(found) == 1:
+        yield found[0]["values"], rows
+        return
+    found.sort(key=lambda each: (-each["counts"], each["values"]))
+    named = [each["values"] for each in found[:_MOST_DAYS]]
+    for day in named:
+        yield day, rows.filter(pc.equal(days, pa.scalar(day)))
+    if len(found) > len(named):
+        yield STRAY_DAY, rows.filter(pc.invert(pc.is_in(days, pa.array(named, pa.date32()))))
 
 
 def _stats(rows: pa.Table, measured: list[str]) -> dict[str, Any]:

@@ -16,13 +16,16 @@ TOOL = "record_answers"
 MAX_QUOTE_CHARACTERS = 120
 _QUESTION = re.compile(r'<question id="(.*?)">(.*?)</question>', re.DOTALL)
 _SPAN = re.compile(r"<span>(.*?)</span>", re.DOTALL)
-_LINE = re.compile(r"[^\n<>\"]*\w{3}[^\n<>\"]*")
+_TAGS = re.compile(r"</?(?:system|input|output)>")
+_BETWEEN_LINES = re.compile(r"[\n<>\"]")
+_WORD = re.compile(r"\w{3}")
 
 
 def record_answers(scenario: Scenario, asked: Asked) -> Json:
     """The arguments of `record_answers`: `{"answers": [{"question", "answer", "quote"}]}`."""
     found = _SPAN.search(asked.user_text)
-    span = unescape(found.group(1)) if found else ""
+    # What stands around the recorded texts is no passage of them.
+    span = unescape(_TAGS.sub("\n", found.group(1))) if found else ""
     return {
         "answers": [
             {"question": unescape(key)} | _answer(scenario, unescape(key), unescape(text), span)
@@ -46,5 +49,6 @@ def _decided(known: Question, span: str) -> tuple[bool, str]:
     proof = known.yes_when.search(span)
     if proof:
         return True, proof.group()
-    lines = _LINE.findall(span)
-    return False, lines[-1].strip() if lines else ""
+    # Line by line: one pattern for all would try a long line from each of its characters.
+    lines = reversed(_BETWEEN_LINES.split(span))
+    return False, next((line.strip() for line in lines if _WORD.search(line)), "")

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from evalspan.condition import ConditionError, compile_condition
 from evalspan.config import SettingError, Strict
-from evalspan.model import FINDINGS, REGRESSIONS, SCORES, SETTLED, SPANS, Table
+from evalspan.model import FINDINGS, REGRESSIONS, SCORES, SETTLED, SPANS, STRAY_DAY, Table
 
 PROD = "prod"
 Scan = Callable[[Table], pl.LazyFrame]
@@ -44,7 +44,10 @@ class View:
         """Return SCORES, last attempt of each verdict, with a text column per dimension."""
         frame = _between(self.scan(SCORES), "time", since, until)
         frame = frame.unique(list(SCORES.key), keep="any", maintain_order=False)
-        newest = pl.col("attempt") == pl.col("attempt").max().over("trace_id", "span_id", "check")
+        # The root of a trace can be late: an earlier attempt then had another span as its root.
+        of_span = pl.when(pl.col("about").eq_missing("trace")).then(None).otherwise("span_id")
+        last = pl.col("attempt").max().over("trace_id", of_span.alias("of_span"), "check")
+        newest = pl.col("attempt") == last
         names = [n for n in self.dimensions if n not in SCORES.schema.names]
         columns = [pl.col("dimensions").map.get(name).alias(name) for name in names]
         return frame.filter(newest).with_columns(columns).filter(self.filter)

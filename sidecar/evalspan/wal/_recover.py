@@ -3,7 +3,7 @@
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,12 +96,13 @@ def recover(directory: Path) -> Recovery:
         return recover_locked(directory, SystemClock())
 
 
-def recover_locked(directory: Path, clock: Clock) -> Recovery:
-    """As `recover`, for who holds the lock."""
+def recover_locked(directory: Path, clock: Clock, above: Callable[[], int] = lambda: 0) -> Recovery:
+    """As `recover`, for who holds the lock; a new log counts from the number after `above()`."""
     found = files(directory)
     if not found:
-        # a log without segments counts from 1 again, so it must be another log to its readers
-        return Recovery(new_log_id(directory), next_number=1, last_time_unix_ns=0)
+        # nobody knows how far a log counted that is gone, so this one is another log to readers
+        number = above() + 1
+        return Recovery(new_log_id(directory), number, last_time_unix_ns=0)
     closed = [segment for segment in found if not segment.is_open]
     last_time = close_time(closed[-1]) if closed else 0
     recovery = Recovery(found[-1].log_id, found[-1].number + 1, last_time)

@@ -30,7 +30,10 @@ _LISTINGS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One file of a log. `number` starts at 1 and has no gaps; `log_id` names the log."""
+    """One file of a log, which `log_id` names.
+
+    `number` has no gaps and starts at 1, or above those of an earlier log whose rows are there.
+    """
 
     number: int
     path: Path

@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,15 +23,25 @@ class Writer:
 
     Creating it takes the lock (`LogLockedError`), ends what a killed writer left open
     (`Corruption`, see `recovery`) and starts the thread that writes.
+
+    A log without segments is a new one: its first segment has the number after `above()`, the
+    last one that whoever reads the log knows of from an earlier log.
     """
 
-    def __init__(self, directory: Path, settings: WalSettings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: WalSettings,
+        clock: Clock | None = None,
+        *,
+        above: Callable[[], int] = lambda: 0,
+    ) -> None:
         clock = clock or SystemClock()
         self._directory = directory
         self._held = ExitStack()
         self._held.enter_context(locked(directory))
         try:
-            self.recovery = recover_locked(directory, clock)
+            self.recovery = recover_locked(directory, clock, above)
             self._log = Log(directory, settings, clock, self.recovery)
         except BaseException:
             self._held.close()

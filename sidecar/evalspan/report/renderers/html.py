@@ -2,7 +2,7 @@
 
 from evalspan.report._document import Report
 from evalspan.report._markup import el
-from evalspan.report._sections import causes, chart, facts, head, numbers
+from evalspan.report._sections import causes, chart, facts, failing, head, numbers, states
 from evalspan.report._shell import page
 from evalspan.report._trial_sections import trial
 
@@ -15,7 +15,9 @@ def html(report: Report) -> str:
         head(report),
         numbers(report),
         chart(report),
+        failing(report),
         causes(report),
         trial(report),
+        states(report),
         facts(report),
     )

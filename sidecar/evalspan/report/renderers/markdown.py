@@ -1,8 +1,15 @@
 """A report as Markdown, for a pull request or a chat."""
 
-from evalspan.report._document import Comparison, Finding, Optimization, Proposal, Report
+from evalspan.report._document import (
+    Comparison,
+    Failures,
+    Finding,
+    Optimization,
+    Proposal,
+    Report,
+)
 from evalspan.report._markdown import fence, text
-from evalspan.report._words import interval, moment, percent, points
+from evalspan.report._words import interval, moment, of_failures, percent, points, share
 
 _MOST_REJECTED = 10
 
@@ -14,6 +21,7 @@ def markdown(report: Report) -> str:
     if found:
         since = f"since {moment(found.change_time)}" if found.change_time else ""
         parts.append(text(f"{found.direction}, {report.state} {since}"))
+    parts += [_failures(report.failures)] if report.failures else []
     parts += [_cause(each) for each in report.findings]
     if report.optimization:
         parts += _trial(report.optimization)
@@ -24,10 +32,18 @@ def markdown(report: Report) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _failures(failed: Failures) -> str:
+    lines = [f"- {text(f'{each.words}: {of_failures(each, failed)}')}" for each in failed.reasons]
+    lines += [f"- other reasons: {failed.others:,} of {failed.count:,}"] if failed.others else []
+    ids = [each.exemplars[0].trace_id for each in failed.reasons if each.exemplars]
+    examples = "\n\nExample traces:\n\n" + "\n".join(f"- `{i}`" for i in ids) if ids else ""
+    return "## What fails\n\n" + "\n".join(lines) + examples
+
+
 def _cause(finding: Finding) -> str:
     lines = [f"## {finding.rank}\\. {text(finding.title)}"]
     if finding.share is not None:
-        lines.append(text(f"Explains {percent(finding.share)} of the drop."))
+        lines.append(text(f"Explains {share(finding)}."))
     lines += [f"What to do: {text(finding.countermeasure)}"] if finding.countermeasure else []
     if finding.exemplars:
         traces = "\n".join(f"- `{each.trace_id}`" for each in finding.exemplars[:5])
@@ -47,7 +63,7 @@ def _trial(found: Optimization) -> list[str]:
 
 
 def _table(rows: tuple[Comparison, ...]) -> str:
-    names = ("check", "before", "after", "points", "95% interval", "cases", "")
+    names = ("check", "before", "after", "points", "95 % interval", "cases", "")
     head = f"| {' | '.join(names)} |\n{'|---' * len(names)}|"
     cells = [
         (

@@ -1,7 +1,7 @@
 """A report as OTLP log records: one for each part, and one for each finding."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -23,11 +23,15 @@ _SEVERITIES = {
 }
 
 
-def otlp(report: Report) -> bytes:
-    """Return a serialized ExportLogsServiceRequest; a repeat has the same ids."""
+def otlp(report: Report, *, only: Container[str] | None = None) -> bytes:
+    """Return a serialized ExportLogsServiceRequest; a repeat has the same ids.
+
+    `only` are the names of the records that are wanted, such as `evalspan.optimization`.
+    """
+    wanted = [each for each in events(report) if only is None or each.name in only]
     scope = ScopeLogs(
         scope=InstrumentationScope(name="evalspan.report"),
-        log_records=[_record(each, report) for each in events(report)],
+        log_records=[_record(each, report) for each in wanted],
     )
     logs = ResourceLogs(
         resource=Resource(attributes=_attributes({"service.name": "evalspan"})),
@@ -37,7 +41,7 @@ def otlp(report: Report) -> bytes:
 
 
 def _record(event: Event, report: Report) -> LogRecord:
-    time_unix_nano = int(report.created_time.timestamp()) * 10**9
+    time_unix_nano = int(report.created_time.timestamp() * 10**6) * 1000
     exemplar = event.exemplar or Exemplar(trace_id="0" * 32)
     known = event.exemplar is not None
     return LogRecord(

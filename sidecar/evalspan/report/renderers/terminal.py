@@ -7,9 +7,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from evalspan.report._document import Comparison, Finding, Optimization, Report
+from evalspan.report._document import Comparison, Failures, Finding, Optimization, Report
 from evalspan.report._text import one_line, visible
-from evalspan.report._words import interval, percent, points
+from evalspan.report._words import interval, of_failures, percent, points, share
 
 _DIFF_LINES = 60
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -22,6 +22,8 @@ def terminal(report: Report, *, width: int = 100, colour: bool = False) -> str:
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour)
     _say(console, report.title, "bold")
     _say(console, report.summary)
+    if report.failures:
+        _failures(console, report.failures)
     for finding in report.findings:
         _cause(console, finding)
     if report.optimization:
@@ -34,10 +36,21 @@ def _say(console: Console, words: str, style: str = "", indent: int = 2) -> None
     console.print(Padding(Text(one_line(words, 2000), style=style), (0, 0, 0, indent)))
 
 
-def _cause(console: Console, finding: Finding) -> None:
-    share = "" if finding.share is None else f" - {percent(finding.share)} of the drop"
+def _failures(console: Console, failed: Failures) -> None:
     console.print()
-    _say(console, f"{finding.rank}. {one_line(finding.title)}{share}", "bold")
+    _say(console, "What fails", "bold")
+    for each in failed.reasons:
+        _say(console, f"{each.words}: {of_failures(each, failed)}")
+        if each.exemplars:
+            _say(console, f"trace: {each.exemplars[0].trace_id}", "dim", indent=5)
+    if failed.others:
+        _say(console, f"other reasons: {failed.others:,} of {failed.count:,} failures")
+
+
+def _cause(console: Console, finding: Finding) -> None:
+    part = f" - {share(finding)}" if finding.share is not None else ""
+    console.print()
+    _say(console, f"{finding.rank}. {one_line(finding.title)}{part}", "bold")
     if finding.countermeasure:
         _say(console, f"do: {finding.countermeasure}", indent=5)
     if finding.exemplars:
@@ -61,7 +74,7 @@ def _trial(console: Console, found: Optimization) -> None:
 
 
 def _table(rows: tuple[Comparison, ...]) -> Table:
-    table = Table("check", "before", "after", "points", "95% interval", "cases", "")
+    table = Table("check", "before", "after", "points", "95 % interval", "cases", "")
     for row in rows:
         cells = [one_line(row.check), percent(row.before), percent(row.after)]
         cells += [points(row.difference), interval(row.low, row.high), str(row.n)]

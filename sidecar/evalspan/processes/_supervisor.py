@@ -1,8 +1,11 @@
-"""The processes of a running sidecar: one parent that starts the parts and keeps them running.
+"""The parent of the parts: starts them and keeps them running.
 
 receive: gRPC and the log. pipeline: everything after the log, and the HTTP pages.
 analyse: judges, detection, causes and reports. They share the data folder and
 nothing else, so that one of them can die without the others noticing.
+
+A program of its own that imports nothing beyond the standard library: it lives as
+long as the sidecar and does next to nothing.
 """
 
 import os
@@ -11,13 +14,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Final
-
-import structlog
-
-log = structlog.get_logger()
 
 PARTS: Final = ("receive", "pipeline", "analyse")
 # A part that dies at once is started again after a wait that doubles up to this.
@@ -28,13 +27,13 @@ STOP_SECONDS: Final = 30.0
 EXIT_FATAL: Final = 2
 
 
-@dataclass(slots=True)
 class _Part:
-    name: str
-    process: "subprocess.Popen[bytes] | None" = None
-    started: float = 0.0
-    wait_seconds: float = 0.5
-    start_at: float = field(default_factory=time.monotonic)
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started = 0.0
+        self.wait_seconds = 0.5
+        self.start_at = time.monotonic()
 
 
 class Supervisor:
@@ -75,7 +74,7 @@ class Supervisor:
         if code == EXIT_FATAL:
             self._stopping = self._fatal = True
             return
-        log.warning("part_ended", part=part.name, code=code, again_in_seconds=part.wait_seconds)
+        _say("warning", "part_ended", part.name, code=code, again_in_seconds=part.wait_seconds)
         part.start_at = time.monotonic() + part.wait_seconds
         part.wait_seconds = min(2 * part.wait_seconds, LONGEST_WAIT_SECONDS)
 
@@ -98,7 +97,19 @@ class Supervisor:
             try:
                 part.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                log.error("part_killed", part=part.name, after_seconds=STOP_SECONDS)
+                _say("error", "part_killed", part.name, after_seconds=STOP_SECONDS)
                 part.process.kill()
                 part.process.wait()
             part.process = None
+
+
+def _say(level: str, event: str, part: str, **more: float) -> None:
+    """Write a line as the parts write theirs; no value here needs quotes."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    facts = {"timestamp": now, "level": level, "event": event, "part": part, **more}
+    sys.stderr.write(" ".join(f"{key}={value}" for key, value in facts.items()) + "\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(Supervisor(sys.argv[1:]).run())

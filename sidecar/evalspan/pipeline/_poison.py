@@ -1,0 +1,286 @@
+"""What to leave out of a segment that ended the process again and again.
+
+The log gives a segment again until its rows are stored. One that a library dies of
+would come for ever. So every stage of a segment is noted in a file before it
+begins; where the file says that it began often enough and never ended, the work is
+tried apart, in another process, to find what is to blame. That is written down
+before anything is done about it, so that who comes to the segment again comes to
+the same rows.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+import pyarrow as pa
+import structlog
+
+from evalspan import decode, evaluate, normalize, settle, store, wal
+from evalspan.pipeline._trial import Trial, Trying, culprits
+
+log = structlog.get_logger()
+
+# So often may the process end at one stage of one segment before something is left out.
+CRASHES: Final = 3
+_AT_DECODING: Final = ("decode", "normalize")
+
+Part = tuple[int, int]
+NewSettler = Callable[[pa.Table | None], settle.Settler]
+
+
+class SetAsideError(RuntimeError):
+    """What is to blame was found; the segments since the oldest that waits must be taken anew."""
+
+
+class Poison:
+    """The stages that began and did not end, and what was decided about their segments."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        new_settler: Callable[[], settle.Settler],
+        new_evaluator: Callable[[], evaluate.Evaluator],
+        trial: Callable[[Callable[..., object]], Trying] | None = None,
+    ) -> None:
+        """Go on with what the files in `folder` say; without one nothing is remembered.
+
+        `new_settler` and `new_evaluator` make those that are tried, in another process.
+        """
+        self._folder = folder
+        self._new_settler = new_settler
+        self._new_evaluator = new_evaluator
+        self._trial = trial or Trial
+        self._log_id = ""
+        self._begun: dict[str, int] = {}
+        self._decided: dict[str, dict[str, list[list[Any]]]] = {}
+
+    @contextmanager
+    def watch(self, segment: wal.Segment, stage: str) -> Iterator[None]:
+        """Note that a stage begins, and that it ended; what the disk refuses is no crash."""
+        self._of(segment.log_id)
+        key = f"{segment.number}:{stage}"
+        self._begun[key] = self._begun.get(key, 0) + 1
+        self._note()
+        try:
+            yield
+        except (store.StoreError, OSError):
+            self._ended(key)
+            raise
+        if stage == "decode":  # the next one begins at once, and says so in the same breath
+            self._begun.pop(key)
+        else:
+            self._ended(key)
+
+    def aside(self, segment: wal.Segment) -> Mapping[Part, str]:
+        """Return the spans and log records of a segment to set aside, with the reasons."""
+        self._of(segment.log_id)
+        for stage in _AT_DECODING:
+            if self._is_due(segment, stage):
+                self._decide(segment, stage, "parts", self._bad_parts(segment, stage))
+        return {(o, p): why for o, p, why in self._known(segment.number, "parts")}
+
+    def suspects_settling(self, log_id: str) -> bool:
+        """Whether some segment has to be looked at for traces that cannot be settled."""
+        self._of(log_id)
+        stages = (key.partition(":")[2] for key, n in self._begun.items() if n >= CRASHES)
+        return "settle" in stages
+
+    def unsettled(self, segment: wal.Segment) -> Mapping[str, tuple[int, str]]:
+        """Return trace → the segment at which it is given up, this one or a later one, and why."""
+        self._of(segment.log_id)
+        numbers = sorted((int(n) for n in self._decided if int(n) >= segment.number), reverse=True)
+        return {
+            trace: (number, why)
+            for number in numbers
+            for trace, why in self._known(number, "settle")
+        }
+
+    def look_at_settling(
+        self,
+        segment: wal.Segment,
+        spans: Sequence[pa.Table],
+        events: Sequence[pa.Table],
+        now_us: int,
+    ) -> None:
+        """Find the traces that cannot be settled; `spans` and `events` are what was pushed so far.
+
+        Raises SetAsideError where there are some: whoever begins anew leaves them out.
+        """
+        if not self._is_due(segment, "settle"):
+            return
+        rows, records = pa.concat_tables(spans), pa.concat_tables(events)
+        traces = pl.Series(rows.column("trace_id")).unique(maintain_order=True).to_list()
+
+        def arguments(some: Sequence[str]) -> tuple[Any, ...]:
+            parts = (_of_traces(rows, some), _of_traces(records, some))
+            return self._new_settler, *parts, now_us, segment.number
+
+        found = self._culprits(_settles, traces, arguments, segment, "settle")
+        if found:
+            self._decide(
+                segment, "settle", "settle", [[t, f"stage settle {why}"] for t, why in found]
+            )
+            msg = f"segment {segment.number}: {len(found)} traces are left out of what settles"
+            raise SetAsideError(msg)
+
+    def unevaluated(
+        self, segment: wal.Segment, spans: pl.DataFrame, context: pl.DataFrame
+    ) -> Mapping[str, str]:
+        """Return trace → why it is not evaluated."""
+        if self._is_due(segment, "evaluate"):
+            traces = spans["trace_id"].unique(maintain_order=True).to_list()
+
+            def arguments(some: Sequence[str]) -> tuple[Any, ...]:
+                wanted = pl.col("trace_id").is_in(pl.Series(some, dtype=pl.String).implode())
+                return self._new_evaluator, spans.filter(wanted), context.filter(wanted)
+
+            found = self._culprits(_evaluates, traces, arguments, segment, "evaluate")
+            lines = [[trace, f"stage evaluate {why}"] for trace, why in found]
+            self._decide(segment, "evaluate", "evaluate", lines)
+        return dict(self._known(segment.number, "evaluate"))
+
+    def forget(self, below: int) -> None:
+        """Let go of what was decided about segments that nobody comes to again."""
+        kept = {n: lines for n, lines in self._decided.items() if int(n) >= below}
+        if len(kept) < len(self._decided):
+            with suppress(OSError):  # a full disk: next time
+                self._write("poison.json", kept, sync=True)
+                self._decided = kept
+
+    def _bad_parts(self, segment: wal.Segment, stage: str) -> list[list[Any]]:
+        records = list(wal.read(segment))
+        known = {(o, p) for o, p, _ in self._known(segment.number, "parts")}
+        whole = [(record.offset, decode.ALL) for record in records]
+
+        def without(some: Sequence[Part], among: Sequence[Part]) -> tuple[Any, ...]:
+            return stage, segment, {*known, *among} - set(some)
+
+        requests = self._culprits(
+            _decodes, whole, lambda some: without(some, whole), segment, stage
+        )
+        why = {offset: f"stage {stage} {how}" for (offset, _), how in requests}
+        parts = [
+            (record.offset, part)
+            for record in records
+            if record.offset in why
+            for part in range(decode.count_items(record.payload)) or [decode.ALL]
+        ]
+        if self._begun.get(f"{segment.number}:{stage}", 0) < 2 * CRASHES:
+            found = self._culprits(
+                _decodes, parts, lambda some: without(some, parts), segment, stage
+            )
+            parts = [part for part, _ in found] or parts
+        return [[offset, part, why[offset]] for offset, part in parts]
+
+    def _culprits(
+        self,
+        work: Callable[..., object],
+        units: Sequence[Any],
+        arguments: Callable[[Sequence[Any]], tuple[Any, ...]],
+        segment: wal.Segment,
+        stage: str,
+    ) -> list[tuple[Any, str]]:
+        """Return the units to blame; all of them if none was found however often it ended here."""
+        trial = self._trial(work)
+        try:
+            found = culprits(units, lambda some: trial(*arguments(some)))
+        finally:
+            trial.close()
+        times = self._begun.get(f"{segment.number}:{stage}", 0)
+        if not found and times >= 2 * CRASHES:
+            return [(unit, f"ended the process {times} times") for unit in units]
+        return found
+
+    def _is_due(self, segment: wal.Segment, stage: str) -> bool:
+        return self._begun.get(f"{segment.number}:{stage}", 0) >= CRASHES
+
+    def _decide(self, segment: wal.Segment, stage: str, kind: str, lines: list[list[Any]]) -> None:
+        """Write down what is left out, then count the crashes of that stage anew."""
+        if not lines:
+            return
+        found = self._decided.get(str(segment.number), {})
+        found = {**found, kind: [*found.get(kind, []), *lines]}
+        decided = {**self._decided, str(segment.number): found}
+        self._write("poison.json", decided, sync=True)
+        self._decided = decided
+        self._ended(f"{segment.number}:{stage}")
+        why = sorted({str(line[-1]) for line in lines})
+        log.error("set_aside", segment=segment.number, stage=stage, count=len(lines), why=why)
+
+    def _known(self, number: int, kind: str) -> list[list[Any]]:
+        return self._decided.get(str(number), {}).get(kind, [])
+
+    def _ended(self, key: str) -> None:
+        self._begun.pop(key, None)
+        self._note()
+
+    def _note(self) -> None:
+        with suppress(OSError):  # a full disk loses a note, and no work that is done already
+            self._write("crashes.json", self._begun)
+
+    def _of(self, log_id: str) -> None:
+        """Read the files of this log; those of another one say nothing about it."""
+        if self._log_id != log_id:
+            self._log_id = log_id
+            if self._folder is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            self._begun = self._read("crashes.json")
+            self._decided = self._read("poison.json")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        if self._folder is None:
+            return {}
+        try:
+            word = json.loads((self._folder / name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return dict(word["segments"]) if word.get("log_id") == self._log_id else {}
+
+    def _write(self, name: str, segments: Mapping[str, Any], *, sync: bool = False) -> None:
+        if self._folder is None:
+            return
+        text = json.dumps({"log_id": self._log_id, "segments": segments})
+        new = self._folder / f"{name}.new"
+        with new.open("wb") as file:
+            file.write(text.encode())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        new.replace(self._folder / name)
+
+
+def _decodes(stage: str, segment: wal.Segment, without: set[Part]) -> None:
+    whole = {offset for offset, part in without if part == decode.ALL}
+    records = [record for record in wal.read(segment) if record.offset not in whole]
+    aside = {part: "" for part in without if part[1] != decode.ALL}
+    decoded = decode.decode(records, segment.number, aside)
+    if stage == "normalize":
+        normalize.normalize(decoded)
+
+
+def _settles(
+    new: Callable[[], settle.Settler], spans: pa.Table, events: pa.Table, now_us: int, number: int
+) -> None:
+    settler = new()
+    settler.push(spans, events, now_us, number)
+    settler.flush(now_us, number)
+
+
+def _evaluates(
+    new: Callable[[], evaluate.Evaluator], spans: pl.DataFrame, context: pl.DataFrame
+) -> None:
+    evaluator = new()
+    try:
+        evaluator.evaluate(spans, context)
+    finally:
+        evaluator.close()
+
+
+def _of_traces(rows: pa.Table, traces: Sequence[str]) -> pa.Table:
+    wanted = pl.Series(traces, dtype=pl.String).implode()
+    mask = pl.Series(rows.column("trace_id")).is_in(wanted)
+    return rows.filter(mask.to_arrow())

@@ -1,0 +1,80 @@
+"""evalspan detect and what hangs on it, at the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONFIG = "checks: {json_valid: {}}\ndimensions: {customer: {attribute: app.customer}}\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "evalspan.yaml").write_text(CONFIG)
+    (tmp_path / "evalspan-data").mkdir()
+    return tmp_path
+
+
+def run(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "evalspan", "detect", *words]
+    environment = {**os.environ, "COLUMNS": "160"}
+    return subprocess.run(
+        command, cwd=place, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def mutes(place: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run(place, "mute", "--list", "--json").stdout)["mutes"]
+    return found
+
+
+def test_a_mute_is_kept_listed_and_ended(place: Path) -> None:
+    words = ("--check", "json_valid", "--slice", "customer=acme")
+    made = run(place, "mute", *words, "--reason", "they test", "--until", "7d")
+    assert made.returncode == 0, made.stderr
+    assert "json_valid, customer=acme" in made.stdout
+    (kept,) = mutes(place)
+    assert (kept["check"], kept["slice"], kept["reason"]) == (
+        "json_valid",
+        {"customer": "acme"},
+        "they test",
+    )
+    # said again, it is one mute with a new end
+    run(place, "mute", *words, "--reason", "longer", "--until", "2999-01-01")
+    (kept,) = mutes(place)
+    assert kept["until"].startswith("2999-01-01")
+    assert run(place, "unmute", kept["id"]).returncode == 0
+    assert mutes(place) == []
+    ended = run(place, "unmute", kept["id"])
+    assert ended.returncode == 2
+    assert "there is no such mute; ids: none" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("mute", "--check", "json_valid"), "a mute has an end and a reason"),
+        (("mute", "--check", "json_valid", "--slice", "acme"), "a mute has an end"),
+        (
+            ("mute", "--check", "json_valid", "--slice", "acme", "--reason=x", "--until=1d"),
+            "--slice: expected dimension=value, not 'acme'",
+        ),
+        (("backtest", "--plot", "b.png"), "ends in .svg or .html, not 'b.png'"),
+        (("backtest", "--check", "json_valid"), "there are no verdicts of a check 'json_valid'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(place: Path, words: tuple[str, ...], told: str) -> None:
+    found = run(place, *words)
+    assert found.returncode == 2
+    assert told in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_detect_alone_looks(place: Path) -> None:
+    found = run(place, "--json")
+    assert found.returncode == 0
+    assert json.loads(found.stdout) == {"changes": [], "notes": []}

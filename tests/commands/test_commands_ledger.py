@@ -1,0 +1,76 @@
+"""What ledger, scores, config check and wal inspect say beside their numbers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Evalspan = Callable[..., Any]
+CONFIG = "checks: {status: {}}\n"
+CHECKLIST = CONFIG + "checklists: {tone: {questions: {good: 'Is it good?'}}}\n"
+KEY = "ANTHROPIC_API_KEY"
+
+
+@pytest.mark.parametrize("command", [("scores",), ("ledger",), ("ledger", "--json")])
+@pytest.mark.parametrize("key", ["", "some key"])
+def test_judges_without_a_key_are_told_of(
+    command: tuple[str, ...],
+    key: str,
+    evalspan: Evalspan,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(KEY, key)
+    (tmp_path / "evalspan.yaml").write_text(CHECKLIST, encoding="utf-8")
+    (tmp_path / "evalspan-data").mkdir()
+    ran = evalspan(*command)
+    assert ran.code == 0
+    told = [line for line in ran.told if KEY in line and "tone" in line]
+    assert len(told) == (0 if key else 1)
+    if "--json" in command:
+        json.loads(ran.out)
+
+
+def test_config_check_tells_of_a_key_that_is_not_there(
+    evalspan: Evalspan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "evalspan.yaml"
+    monkeypatch.delenv(KEY, raising=False)
+    file.write_text(CHECKLIST, encoding="utf-8")
+    ran = evalspan("config", "check", file)
+    assert ran.code == 0
+    assert KEY in " ".join(ran.out.split())
+    file.write_text(CONFIG, encoding="utf-8")
+    assert KEY not in evalspan("config", "check", file).out
+
+
+def _row(number: int, **more: object) -> dict[str, object]:
+    counts = dict.fromkeys(("traces", "logs", "spans", "log_records", "undecodable"), 0)
+    times = {"opened": f"at {number}", "closed": f"after {number}"}
+    row = {"segment": number, "state": "closed", "size_bytes": 80, **counts, **times}
+    return {**row, "error": None, **more}
+
+
+def test_empty_segments_in_a_row_are_one_line(
+    evalspan: Evalspan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        *(_row(n) for n in (1, 2)),
+        _row(3, traces=1, spans=4),
+        *(_row(n) for n in range(4, 60)),
+        _row(60, error="the end is missing"),
+        _row(61, state="open"),
+    ]
+    monkeypatch.setattr("evalspan.pipeline.inspect_log", lambda _: rows)
+    ran = evalspan("wal", "inspect")
+    assert ran.code == 1
+    assert "4 … 59" in ran.out
+    assert "56 empty" in ran.out
+    assert "at 4" in ran.out
+    assert "after 59" in ran.out
+    lines = [line for line in ran.out.splitlines() if "at " in line]
+    assert len(lines) == 6
+    assert "…" not in evalspan("wal", "inspect", "--all").out
+    assert json.loads(evalspan("wal", "inspect", "--json").out) == rows

@@ -1,0 +1,53 @@
+"""The backtest over stored verdicts: figures, picture, and what is refused."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from read_world import World
+
+from evalspan import pipeline
+
+
+@pytest.fixture(scope="module")
+def fallen(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("backtest"))
+    world.fall()
+    return world
+
+
+def asked(check: str | None = None, since: str = "30d") -> pipeline.Asked:
+    return pipeline.Asked(since, check, 4, "clusters", 7)
+
+
+def test_figures_and_picture_of_every_check(fallen: World) -> None:
+    told: list[tuple[str, int, int]] = []
+    found = pipeline.backtest(
+        fallen.settings, "prod", asked(), lambda what, done, total: told.append((what, done, total))
+    )
+    (row,) = found
+    assert (row["check"], row["verdicts"], row["permutations"]) == ("json_valid", 640, 4)
+    assert [drop["drop"] for drop in row["drops"]] == [0.02, 0.05, 0.1]
+    assert all(0 <= drop["found"]["n"] <= drop["found"]["of"] <= 4 for drop in row["drops"])
+    assert told[-1] == ("json_valid", 4, 4)
+    again = pipeline.backtest(fallen.settings, "prod", asked(), lambda *_: None)
+    assert again == found
+
+    picture = pipeline.draw_backtest([row | {"check": "<script>"}], ".svg")
+    words = "".join(ET.fromstring(picture).itertext())  # noqa: S314 - our own text
+    assert "days after the drop" in words
+    assert "10 points" in words
+    assert "<script>" in words
+    whole = pipeline.draw_backtest(found, ".html")
+    assert whole.startswith("<!doctype html>")
+    assert "default-src 'none'" in whole
+
+
+def test_what_is_not_there_is_refused(fallen: World, tmp_path: Path) -> None:
+    with pytest.raises(pipeline.ConfigError, match="no verdicts of a check 'polite'"):
+        pipeline.backtest(fallen.settings, "prod", asked("polite"), lambda *_: None)
+    with pytest.raises(pipeline.ConfigError, match="--since: expected a duration"):
+        pipeline.backtest(fallen.settings, "prod", asked(since="soon"), lambda *_: None)
+    empty = World(tmp_path)
+    assert pipeline.backtest(empty.settings, "prod", asked(), lambda *_: None) == []
+    assert "<svg" in pipeline.draw_backtest([], ".svg")
