@@ -95,7 +95,8 @@ def test_what_was_evaluated_after_the_end_is_left_to_the_live_counters(tmp_path:
     late = NOW - timedelta(minutes=1)
     store(tmp_path, {}, {"evaluated_time": late})
     assert run(tmp_path)[0].verdicts == 2
-    assert run(tmp_path, until="2m")[0].verdicts == 1
+    before = (NOW - timedelta(minutes=2)).isoformat()
+    assert run(tmp_path, until=before)[0].verdicts == 1
 
 
 def test_it_ends_where_the_sidecar_that_runs_began_to_count(tmp_path: Path) -> None:
