@@ -36,7 +36,7 @@ class InlineVerdict(NamedTuple):
 
 
 # What is evaluated at once. Checks copy what they look at, so that more would take more memory.
-_MOST_SPANS: Final = 8_192
+_MOST_SPANS: Final = 32_768
 # No built-in check of frames reads these; picking their rows costs as much as all other columns.
 _NESTED: Final = ("attributes", "links")
 
