@@ -192,3 +192,13 @@ def test_an_improvement_that_is_lost_recovers_too(levels: Levels, settings: Dete
 def test_the_hold_follows_the_length_of_a_batch() -> None:
     assert DetectSettings(every=timedelta(seconds=2)).hold == timedelta(seconds=16)
     assert DetectSettings(recovery_hold=timedelta(days=2)).hold == timedelta(days=2)
+
+
+def test_a_value_that_is_new_with_each_call_is_no_version(
+    levels: Levels, settings: DetectSettings
+) -> None:
+    rows = levels((0, 0.9), (5, 0.6), days=9)
+    own = pl.Series([f"prompt of call {number}" for number in range(rows.height)])
+    walker = Walker(encode(rows.with_columns(prompt_version=own), settings), settings)
+    assert walker.counts.tallies == []
+    assert states(rows.with_columns(prompt_version=own), settings) == ["open"]

@@ -154,7 +154,9 @@ def test_amtool_accepts_the_routing_example_and_routes_by_severity() -> None:
             tool, "config", "routes", "test", f"--config.file={ROUTING}", *pairs
         ).splitlines()[0]
 
-    assert receiver(alertname="EvalspanScoreRegression", severity="critical") == "on-call"
+    assert receiver(alertname="EvalspanScoreRegression", severity="critical") == "on-call,product"
+    assert receiver(alertname="EvalspanLatencyBurn", severity="critical") == "on-call,product"
+    assert receiver(alertname="EvalspanSpansLost", severity="critical") == "on-call"
     assert receiver(alertname="EvalspanScoreRegression", severity="warning") == "product"
     assert receiver(alertname="EvalspanPipelineLag", severity="warning") == "operators"
     assert receiver(alertname="EvalspanLabelsOverflow", severity="info") == "nobody"

@@ -18,19 +18,18 @@ def _counters(before: Path) -> receive.Counters:
     return counters
 
 
-def test_a_receiver_counts_on_from_the_one_before(tmp_path: Path) -> None:
+def test_what_receivers_before_refused_is_kept_for_the_ledger_and_counted_from_zero(
+    tmp_path: Path,
+) -> None:
     word = tmp_path / "receiver.json"
     for life in (1, 2, 3):
         counters = _counters(word)
         counters.rejected.update(REFUSED)
-        counters.requests["traces"] += 6
-        counters.accepted["traces"] += 1
-        counters.accepted_bytes["traces"] += 100
         receive.write_snapshot(counters, word)
         found = read_word(word)
-        assert found["rejected"]["traces"] == {"log_full": 2 * life, "unreadable": 3 * life}
-        assert (found["requests"], found["accepted"]) == ({"traces": 6 * life}, {"traces": life})
-        assert found["accepted_bytes"] == {"traces": 100 * life}
+        assert found["rejected"]["traces"] == {"log_full": 2, "unreadable": 3}
+        all_lives = {"log_full": 2 * life, "unreadable": 3 * life}
+        assert found["rejected_in_all"]["traces"] == all_lives
 
 
 def test_a_word_that_a_crash_of_the_machine_emptied_is_none(tmp_path: Path) -> None:

@@ -246,15 +246,23 @@ def test_every_span_settles_once_and_replay_gives_the_same(
     crash=st.integers(0, 19),
     orderly=st.booleans(),
     most=st.sampled_from([1, 2, 3, 1000]),
+    kept=st.sampled_from([0, 2, 50_000]),
 )
-@example(arrivals=[(0, 0, True), (0, 30, False)], crash=0, orderly=True, most=1000)
-@example(arrivals=[(0, 0, True), (0, 12, True), (0, 12, False)], crash=1, orderly=False, most=1000)
+@example(arrivals=[(0, 0, True), (0, 30, False)], crash=0, orderly=True, most=1000, kept=50_000)
+@example(
+    arrivals=[(0, 0, True), (0, 12, True), (0, 12, False)],
+    crash=1,
+    orderly=False,
+    most=1000,
+    kept=50_000,
+)
 def test_after_a_restart_it_goes_on_as_if_nothing_had_happened(
     make: SimpleNamespace,
     arrivals: list[tuple[int, int, bool]],
     crash: int,
     orderly: bool,  # noqa: FBT001 - drawn
     most: int,
+    kept: int,
 ) -> None:
     """Segment n is closed some seconds after the one before, with a span or a log record.
 
@@ -273,7 +281,9 @@ def test_after_a_restart_it_goes_on_as_if_nothing_had_happened(
         def messages(events: pl.DataFrame) -> pl.DataFrame:
             return events.select("trace_id", "span_id", output_text="body")
 
-        given = SettleSettings.model_validate({"idle": "10s", "max_age": "40s", "max_spans": most})
+        given = SettleSettings.model_validate(
+            {"idle": "10s", "max_age": "40s", "max_spans": most, "max_kept_spans": kept}
+        )
         return Settler(given, {}, messages, earlier)
 
     crash = min(crash, len(pushes) - 1)

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -39,11 +39,11 @@ def run(folder: Path, *, keep: bool = False, calls: int = CALLS) -> int:
     settings, config = _prepare(folder)
     with ModelServer(latency_seconds=MODEL_LATENCY_SECONDS) as server, _environment(server.url):
         tell.start(settings, server.url)
-        with _sidecar(settings, config, folder), _bars(console) as bars:
+        with _sidecar(settings, config, folder) as alive, _bars(console) as bars:
             for version in ("v1", "v2"):
                 _send(bars, settings, server.url, version, calls)
-            _wait(bars, "storing and scoring", lambda: _scored(settings))
-            regression = _wait(bars, "looking for a change", lambda: _regression(settings))
+            _wait(bars, "storing and scoring", lambda: _scored(settings), alive)
+            regression = _wait(bars, "looking for a change", lambda: _regression(settings), alive)
             bars.stop()
             ended = _tell(tell, settings, regression, console)
             tell.where(settings, folder, time.monotonic() - started)
@@ -128,18 +128,40 @@ def _environment(model_server: str) -> Iterator[None]:
 
 
 @contextmanager
-def _sidecar(settings: Any, config: Path, folder: Path) -> Iterator[None]:  # noqa: ANN401 - Settings
+def _sidecar(settings: Any, config: Path, folder: Path) -> Iterator[Callable[[], None]]:  # noqa: ANN401 - Settings
+    """Run the sidecar; yields what raises OSError, with its last words, once it has ended."""
     command = [sys.executable, "-m", "evalspan", "serve", "--config", str(config)]
     with (folder / "sidecar.log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log)  # noqa: S603 - our own command
         try:
-            channel = grpc.insecure_channel(settings.receive.listen)
-            grpc.channel_ready_future(channel).result(timeout=WAIT_SECONDS)
-            channel.close()
-            yield
+
+            def alive() -> None:
+                if process.poll() is not None:
+                    lines = (folder / "sidecar.log").read_text("utf-8", "replace").splitlines()
+                    message = f"the sidecar has ended: {(lines or ['it said nothing'])[-1]}"
+                    raise ChildProcessError(message)
+
+            _until_it_listens(settings.receive.listen, alive)
+            yield alive
         finally:
             process.terminate()
             process.wait(60)
+
+
+def _until_it_listens(address: str, alive: Callable[[], None]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    with grpc.insecure_channel(address) as channel:
+        ready = grpc.channel_ready_future(channel)
+        while True:
+            alive()
+            try:
+                ready.result(timeout=0.25)
+            except grpc.FutureTimeoutError:
+                if time.monotonic() >= deadline:
+                    raise
+            else:
+                break
+    alive()  # who listens there may be another one
 
 
 def _bars(console: Console) -> Progress:
@@ -156,10 +178,11 @@ def _send(bars: Progress, settings: Any, url: str, version: str, calls: int) -> 
     spawn_app(f"http://{settings.receive.listen}", url, version, calls, progress)
 
 
-def _wait(bars: Progress, what: str, ready: Any) -> Any:  # noqa: ANN401 - a function and its answer
+def _wait(bars: Progress, what: str, ready: Any, alive: Callable[[], None]) -> Any:  # noqa: ANN401 - a function and its answer
     task = bars.add_task(what, total=None)
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
+        alive()
         found = ready()
         if found:
             bars.update(task, completed=1, total=1)

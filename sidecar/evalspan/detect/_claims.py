@@ -55,7 +55,11 @@ class Counts:
         self.kept = ~left_out
         self.by_value = {}
         self.cells = count_cells(self.stream, self.membership, self.kept)
-        self.tallies = [(self._holding(v, v.new), self._holding(v, v.old)) for v in self.versions]
+        values = moments(self.stream)  # one for all: a stream may have hundreds of versions
+        self.tallies = [
+            (self._holding(values, v, v.new), self._holding(values, v, v.old))
+            for v in self.versions
+        ]
         rows = np.flatnonzero(self.kept)
         self.mix = self._mix_sums(rows)
         self.mix_base = self._mix_sums(rows[self.stream.base[rows]])
@@ -65,9 +69,9 @@ class Counts:
         width = int(self.stream.mix_strata.max(initial=0)) + 1
         return running_sums(self.stream, rows, self.stream.mix_strata[rows], width)
 
-    def _holding(self, version: Version, value: int) -> Tally:
+    def _holding(self, values: Floats, version: Version, value: int) -> Tally:
         keep = self.kept & (self.stream.codes[version.dimension] == value)
-        return Tally(moments(self.stream), self.membership, keep)
+        return Tally(values, self.membership, keep)
 
     def running(self, number: int, dimension: str = "", code: int = 0) -> Floats:
         """Running sums per stratum of a slice's rows with a value, (4, batches + 1, strata)."""
@@ -215,8 +219,12 @@ def find_versions(stream: Stream, settings: DetectSettings) -> list[Version]:
     for name in names:
         codes, values = stream.codes[name], stream.values[name]
         pin = values.index(pinned[name]) if pinned.get(name) in values else None
+        # one with too few rows can be compared with nothing; counting it costs as much as any
+        rows = np.bincount(codes[codes >= 0], minlength=len(values))
         # values are numbered as they appear: those before the pinned one are not new
         for code in range(0 if pin is None else pin + 1, len(values)):
+            if rows[code] < settings.minimum_sample:
+                continue
             first = int(stream.batch[np.argmax(codes == code)])
             old = _replaced(stream, codes, first, settings) if pin is None else pin
             if old is not None:

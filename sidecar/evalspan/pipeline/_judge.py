@@ -143,7 +143,7 @@ class Cursors:
         """Look at these tables."""
         self._log_folder = log_folder
         self._tables = tables
-        self._before: dict[str, int] = {}
+        self._before: dict[tuple[str | None, str], int] = {}
 
     def of(self, checklist: str) -> int:
         """Return the last segment of which the verdicts of a checklist are committed; 0 if none.
@@ -154,11 +154,12 @@ class Cursors:
         done = self._tables.committed(SCORES, judge_app(log_id, checklist)) if log_id else 0
         if done:
             return done
-        if checklist not in self._before:
+        key = log_id, checklist  # a log may begin anew while this process lives
+        if key not in self._before:
             of_judge = pl.col("evaluator") == "judge", pl.col("check") == checklist
             last = self._tables.scan(SCORES).filter(*of_judge).select(pl.col("segment").max())
-            self._before[checklist] = int(last.collect().item() or 0)
-        return self._before[checklist]
+            self._before[key] = int(last.collect().item() or 0)
+        return self._before[key]
 
 
 def judge_app(log_id: str, checklist: str) -> str:

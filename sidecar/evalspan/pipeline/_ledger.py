@@ -108,7 +108,7 @@ class Ledger:
 
 def rejected_of(word: Mapping[str, Any]) -> tuple[Rejected, ...]:
     """Return the requests that the receiver refused, from the word that it leaves."""
-    by_signal = sorted(word.get("rejected", {}).items())
+    by_signal = sorted(word.get("rejected_in_all", {}).items())
     return tuple(
         Rejected(signal, reason, count)
         for signal, reasons in by_signal

@@ -151,7 +151,7 @@ class ReadSide:
         frame = self.verdicts(check, item, now)
         parts = [_rates(frame, "everything")]
         chosen = json.loads(regression["slice"] or "{}")
-        if chosen:
+        if chosen and set(chosen) <= set(frame.columns):  # a dimension may be gone from the config
             rows = frame.filter(*(pl.col(k) == v for k, v in chosen.items()))
             parts.append(_rates(rows, ", ".join(f"{k} = {v}" for k, v in chosen.items())))
         return pl.concat(parts)

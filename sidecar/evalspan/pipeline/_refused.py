@@ -37,7 +37,9 @@ def refused(
     for check in evaluator.checks.values():
         of_traces = check.shape == "trace"
         asked, expected = (traces, traces.height) if of_traces else (counted, spans.height)
-        rows.append(_rows(asked, why, check.name, check.revision, dimensions))
+        about = "trace" if of_traces else "span"
+        of_check = _rows(asked, why, check.name, check.revision, dimensions)
+        rows.append(of_check.with_columns(about=pl.lit(about)))
         subject = f"check:{check.name}"
         counts.append(evaluate.Count(subject, "expected", "", expected))
         counts.append(evaluate.Count(subject, "error", "", asked.height))

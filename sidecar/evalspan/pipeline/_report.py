@@ -10,7 +10,7 @@ import polars as pl
 import structlog
 
 from evalspan import report
-from evalspan.model import REGRESSIONS
+from evalspan.model import REGRESSIONS, SCORES
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._settings import BUILT_IN, Settings
 from evalspan.pipeline._told import Told
@@ -144,16 +144,24 @@ def _scores(side: ReadSide, regression: Mapping[str, Any], since: datetime) -> p
         pl.col("check") == check,
         pl.col("item") == item,
         pl.col("verdict").is_not_null(),
-        *(pl.col(BUILT_IN.get(name, name)) == value for name, value in chosen.items()),
+        *(_column(side, name) == value for name, value in chosen.items()),
     )
     dimension = regression.get("version_dimension")
     if dimension:
-        version = pl.col(BUILT_IN.get(dimension, dimension))
+        version = _column(side, dimension)
         old, new = regression["old"], regression["new"]
         return scores.filter(version.is_in([old, new])).with_columns(after=version == new)
     change = regression.get("change_time")
     after = pl.lit(value=True) if change is None else pl.col("time") >= change
     return scores.with_columns(after=after)
+
+
+def _column(side: ReadSide, name: str) -> pl.Expr:
+    """Return the values of a dimension, of one too that the config has no more."""
+    column = BUILT_IN.get(name, name)
+    if column in SCORES.schema.names or column in side.view.dimensions:
+        return pl.col(column)
+    return pl.col("dimensions").map.get(name)
 
 
 def _failures(scores: pl.LazyFrame) -> pl.DataFrame:

@@ -35,6 +35,8 @@ class Counters:
         self.rejected: Counter[tuple[str, str]] = Counter()
         """Requests not stored, by signal and reason; with `accepted` and those in flight they
         add up to `requests`."""
+        self.rejected_before: Counter[tuple[str, str]] = Counter()
+        """The same of the receivers before this one, for the ledger."""
         self.annotated = 0
         """Annotate calls that were answered; the others are in `rejected`."""
         self.in_flight_requests = 0
@@ -46,20 +48,18 @@ class Counters:
         """Snapshots that could not be written."""
 
     def count_on_from(self, path: Path) -> None:
-        """Go on with what the receiver before left in the file: a refusal stands nowhere else.
+        """Keep what the receivers before left in the file: a refusal stands nowhere else.
 
-        A crash of the machine can leave a file without content, which says nothing.
+        It is no count of this process: Prometheus would take a total that comes back after
+        hours for refusals of the last minutes. A crash of the machine can leave a file without
+        content, which says nothing.
         """
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
             return
-        self.requests.update(before["requests"])
-        self.accepted.update(before["accepted"])
-        self.accepted_bytes.update(before["accepted_bytes"])
-        self.annotated += before["annotated"]
-        for signal, reasons in before["rejected"].items():
-            self.rejected.update({(signal, reason): n for reason, n in reasons.items()})
+        for signal, reasons in before.get("rejected_in_all", before["rejected"]).items():
+            self.rejected_before.update({(signal, reason): n for reason, n in reasons.items()})
 
     def observe_append(self, seconds: float) -> None:
         """Time from a request in memory to a request on disk."""
@@ -68,9 +68,6 @@ class Counters:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything as JSON values; `append_seconds.buckets` are counts per bucket, not sums."""
-        rejected: dict[str, dict[str, int]] = {}
-        for (signal, reason), count in sorted(self.rejected.items()):
-            rejected.setdefault(signal, {})[reason] = count
         return {
             "pid": os.getpid(),
             "port": self.port,
@@ -79,7 +76,8 @@ class Counters:
             "requests": dict(self.requests),
             "accepted": dict(self.accepted),
             "accepted_bytes": dict(self.accepted_bytes),
-            "rejected": rejected,
+            "rejected": _by_signal(self.rejected),
+            "rejected_in_all": _by_signal(self.rejected + self.rejected_before),
             "annotated": self.annotated,
             "in_flight_requests": self.in_flight_requests,
             "in_flight_bytes": self.in_flight_bytes,
@@ -92,6 +90,13 @@ class Counters:
             "snapshot_errors": self.snapshot_errors,
             "gauges": {name: read() for name, read in self._gauges.items()},
         }
+
+
+def _by_signal(rejected: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for (signal, reason), count in sorted(rejected.items()):
+        found.setdefault(signal, {})[reason] = count
+    return found
 
 
 def write_snapshot(counters: Counters, path: Path) -> None:

@@ -37,7 +37,7 @@ from evalspan.settle._dimensions import inherit
 from evalspan.settle._duplicates import counts
 from evalspan.settle._lineage import Lineage, Rows, lineage
 from evalspan.settle._memory import Memory
-from evalspan.settle._waiting import Most, Ripe, Waiting
+from evalspan.settle._waiting import Most, Reason, Ripe, Waiting
 
 __all__ = ["Messages", "SettleSettings", "Settlement", "Settler"]
 
@@ -116,8 +116,8 @@ class Settler:
 
         `messages` turns EVENTS into columns of SPANS, see `_content.fill`.
         `earlier` is SETTLED as written so far, the segments to be pushed again
-        included: a late span continues the count of attempts, and what a shutdown
-        settled is settled at the same segment again. Raises ConfigError for a dimension
+        included: a late span continues the count of attempts, and what has settled
+        is settled at the same segment again. Raises ConfigError for a dimension
         that has the name of a column.
         """
         if taken := {*model.SPANS.schema.names, *_ADDED} & set(dimensions):
@@ -132,7 +132,7 @@ class Settler:
         self._memory = Memory(settings.max_remembered_traces, kept)
         self._most = Most(settings.max_spans, settings.max_waiting_mib << 20)
         self._now_us = 0
-        self._shut: dict[int, list[str]] = {}
+        self._before: dict[int, dict[str, Reason]] = {}
         if earlier is not None:
             self._recall(earlier)
 
@@ -151,10 +151,9 @@ class Settler:
         self._memory.expire(self._now_us - max_age_us)
         ripe = self._waiting.ripe(self._now_us, idle_us, max_age_us, self._most)
         known = {trace.trace_id for trace in ripe}
-        shut = (t for t in self._shut.pop(segment, ()) if t not in known)
-        return self._settle(
-            [*ripe, *self._waiting.shut(shut)], segment, self._now_us - idle_us - max_age_us
-        )
+        before = self._before.pop(segment, {})
+        again = self._waiting.again({t: why for t, why in before.items() if t not in known})
+        return self._settle([*ripe, *again], segment, self._now_us - idle_us - max_age_us)
 
     def flush(self, closed_time_us: int, segment: int) -> Settlement:
         """Settle everything that waits, with reason `shutdown`."""
@@ -177,13 +176,16 @@ class Settler:
         return min((s for s in found if s is not None), default=None)
 
     def _recall(self, earlier: pa.Table) -> None:
-        """Remember attempts, and what a shutdown settled before its time."""
+        """Remember attempts, and at which segment each trace settled, whatever the reason.
+
+        A replay begins where something still waits, so it may have only a part of a trace
+        that has settled: by its own count that part would settle once more, and later.
+        """
         columns = ["trace_id", "attempt", "segment", "reason"]
         rows = pl.DataFrame(pl.from_arrow(earlier.select(columns))).sort("segment", "attempt")
         for trace_id, attempt, segment, reason in rows.iter_rows():
             self._memory.note(trace_id, attempt, segment)
-            if reason == "shutdown":
-                self._shut.setdefault(segment, []).append(trace_id)
+            self._before.setdefault(segment, {})[trace_id] = reason
 
     def _settle(self, ripe: list[Ripe], segment: int, expire_us: int | None) -> Settlement:
         spans = self._waiting.take(ripe)

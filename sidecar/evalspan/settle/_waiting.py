@@ -1,6 +1,6 @@
 """Spans that wait for their trace to be complete."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
@@ -134,10 +134,17 @@ class Waiting:
                     left_bytes -= trace.size_bytes
         return list(found.values())
 
-    def shut(self, trace_ids: Iterable[str] | None = None) -> list[Ripe]:
-        """Return these of the open traces, all of them if None, as what a shutdown settles."""
-        wanted = self._traces if trace_ids is None else [t for t in trace_ids if t in self._traces]
-        return [Ripe(trace_id, self._traces[trace_id].serial, "shutdown") for trace_id in wanted]
+    def shut(self) -> list[Ripe]:
+        """Return all open traces, as what a shutdown settles."""
+        return [Ripe(name, trace.serial, "shutdown") for name, trace in self._traces.items()]
+
+    def again(self, reasons: Mapping[str, Reason]) -> list[Ripe]:
+        """Return those of these traces that are open, to settle as they did before."""
+        return [
+            Ripe(trace_id, self._traces[trace_id].serial, reason)
+            for trace_id, reason in reasons.items()
+            if trace_id in self._traces
+        ]
 
     def take(self, ripe: list[Ripe]) -> pl.DataFrame | None:
         """Remove these traces and return their spans, in the order they came; None if none."""

@@ -6,6 +6,7 @@ import jsonschema_rs
 import polars as pl
 
 from evalspan.evaluate.checks._json import read
+from evalspan.evaluate.checks._recursive import branches_into_itself
 
 Answer = tuple[float | None, bool | None, str | None, str | None]
 MATCH = "role = 'llm' AND output_text IS NOT NULL"
@@ -25,6 +26,8 @@ def json_schema(
 ) -> pl.DataFrame:
     """Pass if the answer is JSON and fits the JSON Schema. Value: mistakes, at most 100.
 
+    Of a schema whose choices (`anyOf`, `oneOf`) lead back to themselves it is only told whether
+    the answer fits: to say where it does not takes time without bound.
     The mistakes of an answer of more than 16 KiB are not counted; one of more than 512 KiB,
     or on which a `pattern` of the schema takes too long, has no verdict.
 
@@ -35,7 +38,10 @@ def json_schema(
     Example: `{use: json_schema, schema: schemas/product.json}`
     """
     validator = jsonschema_rs.validator_for(schema, offline=True, pattern_options=_PATTERNS)
-    answers = [_judge(validator, text, allow_fence=allow_fence) for text in spans["output_text"]]
+    told = not branches_into_itself(schema)
+    answers = [
+        _judge(validator, text, allow_fence=allow_fence, told=told) for text in spans["output_text"]
+    ]
     kinds = {"value": pl.Float64, "passed": pl.Boolean, "reason": pl.String, "evidence": pl.String}
     return pl.DataFrame(answers, schema=kinds, orient="row")
 
@@ -45,6 +51,7 @@ def _judge(
     text: str | None,
     *,
     allow_fence: bool,
+    told: bool,
 ) -> Answer:
     if text is None:
         return None, None, None, None
@@ -54,6 +61,10 @@ def _judge(
         answer = read(text, allow_fence=allow_fence)
     except ValueError as error:
         return None, False, f"not JSON: {error}", text[:_SHOWN]
+    if not told:
+        fits = validator.is_valid(answer)
+        shown = (None, None) if fits else ("$: the answer does not fit the schema", text[:_SHOWN])
+        return 0 if fits else None, fits, *shown
     try:
         validator.validate(answer)
     except jsonschema_rs.ValidationError as error:
