@@ -3,7 +3,6 @@
 import threading
 from datetime import timedelta
 from pathlib import Path
-from zlib import crc32
 
 import pytest
 
@@ -12,6 +11,7 @@ from evalspan.wal._record import (
     Flag,
     Kind,
     Opening,
+    digest_of,
     mark_of,
     pack_close,
     pack_header,
@@ -24,7 +24,7 @@ MARK = mark_of(LOG_ID)
 
 def whole(number: int = 1, payloads: tuple[bytes, ...] = (b"abc", b"", b"defg")) -> bytes:
     records = [
-        pack_header(MARK, Kind.LOGS, (len(p), crc32(p)), 1000 + number, Flag(i > 0)) + p
+        pack_header(MARK, Kind.LOGS, (len(p), digest_of(p)), 1000 + number, Flag(i > 0)) + p
         for i, p in enumerate(payloads)
     ]
     start = pack_opening(Opening(LOG_ID, number), 1000 + number)
@@ -114,6 +114,12 @@ def test_the_bytes_are_those_of_the_document() -> None:
     document = Path(wal.__file__).with_name("FORMAT.md").read_text(encoding="utf-8")
     example = document.split("```hex\n")[1].split("```")[0]
     assert whole(1, (b"abc",)) == bytes.fromhex("".join(example.split()))
+
+
+def test_a_segment_of_another_version_is_told_as_that(tmp_path: Path) -> None:
+    older = pack_opening(Opening(LOG_ID, 1, version=1), 1001) + b"whatever that version wrote"
+    with pytest.raises(wal.Corruption, match="format version 1"):
+        read_all(lay(tmp_path, {1: older}))
 
 
 def test_a_reader_keeps_up_with_a_writer_and_deletes_behind_itself(tmp_path: Path) -> None:

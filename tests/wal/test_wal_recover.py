@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +16,7 @@ from evalspan.wal._record import (
     Flag,
     Kind,
     Opening,
+    digest_of,
     mark_of,
     pack_close,
     pack_header,
@@ -30,7 +30,8 @@ TIME_NS = 1_700_000_000 * 10**9
 
 def record(payload: bytes, *, first: bool = True, mark: bytes = MARK) -> bytes:
     flags = Flag.FIRST if first else Flag.NONE
-    return pack_header(mark, Kind.TRACES, (len(payload), crc32(payload)), TIME_NS, flags) + payload
+    known = (len(payload), digest_of(payload))
+    return pack_header(mark, Kind.TRACES, known, TIME_NS, flags) + payload
 
 
 def opening(number: int = 1, log_id: str = LOG_ID) -> bytes:

@@ -1,7 +1,6 @@
 """What the writer thread does, without the thread: batches, ages, ticks, room."""
 
 import os
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Final
 from evalspan.wal._clock import Clock, LogClock
 from evalspan.wal._errors import LogFullError
 from evalspan.wal._file import OpenSegment
-from evalspan.wal._record import HEADER_BYTES, Flag, Kind, Opening, mark_of, pack_header
+from evalspan.wal._record import HEADER_BYTES, Flag, Kind, Opening, digest_of, mark_of, pack_header
 from evalspan.wal._recover import Recovery
 from evalspan.wal._segment import files
 from evalspan.wal._settings import WalSettings
@@ -28,13 +27,13 @@ class Pending:
 
     kind: Kind
     payload: bytes
-    crc: int
+    digest: int
     future: "Future[int]" = field(default_factory=Future)
 
     @classmethod
     def of(cls, kind: Kind, payload: bytes) -> "Pending":
         """Take a payload in."""
-        return cls(kind, payload, zlib.crc32(payload))
+        return cls(kind, payload, digest_of(payload))
 
 
 class Log:
@@ -91,7 +90,7 @@ class Log:
         buffers: list[bytes] = []
         flags = segment.next_flags
         for record in batch:
-            known = (len(record.payload), record.crc)
+            known = (len(record.payload), record.digest)
             buffers += (
                 pack_header(self._mark, record.kind, known, time_unix_ns, flags),
                 record.payload,
