@@ -1,5 +1,6 @@
 """Which spans a check is asked about, and the ledger of what became of all of them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
@@ -48,6 +49,16 @@ class Evaluated:
     scores: pa.Table
     counts: list[Count]
 
+    def __add__(self, other: "Evaluated") -> "Evaluated":
+        """Return the verdicts of both, and what became of everything together."""
+        totals: Counter[tuple[str, str, str]] = Counter()
+        for subject, outcome, reason, number in (*self.counts, *other.counts):
+            totals[subject, outcome, reason] += number
+        return Evaluated(
+            pa.concat_tables([self.scores, other.scores]),
+            [Count(*line, number) for line, number in totals.items()],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -78,7 +89,8 @@ class Chooser:
         try:
             matches = self._matches(check.match)
         except Exception as error:  # noqa: BLE001 - a cast that this data does not fit; it is a row
-            return self._broken(check, " ".join(str(error).split())[:300])
+            told = " ".join(str(error).split())[:300]
+            return self.everyone(check, f"its match could not be computed: {told}")
         kept = self._sampled(check.sample if sample else 1)
         if check.shape == "trace":
             return self._traces(matches, kept)
@@ -97,29 +109,20 @@ class Chooser:
         height = self._frame.height
         if match is None:
             return np.ones(height, dtype=bool)
-        answer = self._columns(match).select(answer=match)["answer"]
+        answer = self._frame.select(answer=match)["answer"]
         if len(answer) == 1 != height:
             answer = answer.new_from_index(0, height)
         return answer.cast(pl.Boolean).fill_null(value=False).to_numpy()
 
-    def _columns(self, match: pl.Expr) -> pl.DataFrame:
-        """Return the columns that a match reads, at least one.
-
-        Polars cuts every column of a frame to chunks of the same lengths before it selects
-        one of them: on a wide frame of many segments that takes a hundred times the match.
-        """
-        names = match.meta.root_names() or self._frame.columns[:1]
-        return pl.DataFrame([self._frame[name] for name in dict.fromkeys(names)])
-
-    def _broken(self, check: Asks, problem: str) -> Choice:
-        text = f"its match could not be computed: {problem}"
+    def everyone(self, check: Asks, problem: str) -> Choice:
+        """Return one row of each subject, none of which can be asked because of a problem."""
         if check.shape != "trace":
             rows = self._new & self._counts
             duplicates = {"duplicate": int((self._new & ~self._counts).sum())}
-            return Choice(rows, int(self._new.sum()), duplicates, text)
+            return Choice(rows, int(self._new.sum()), duplicates, problem)
         first = np.zeros(self._frame.height, dtype=bool)
         first[np.unique(self._numbers()[self._new], return_index=True)[1]] = True
-        return Choice(first, int(first.sum()), {}, text)
+        return Choice(first, int(first.sum()), {}, problem)
 
     def _traces(self, matches: Mask, kept: Mask) -> Choice:
         """Choose whole traces: those with a new span of which a span that counts matches."""
