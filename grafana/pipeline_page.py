@@ -99,13 +99,18 @@ def _ledger() -> Section:
         series(
             Words(
                 "Values beyond their budget",
-                "Rows per second whose label became __other__, per dimension: scores are complete "
-                "in the tables, only the metrics are merged.",
+                "Rows per second whose label became __other__, per dimension, and what a metric "
+                "with too many series counted with all dimensions as __other__: scores are "
+                "complete in the tables, only the metrics are merged.",
                 "ops",
             ),
             Query(
                 f"{ask.rate('evalspan_label_overflow_total', '', 'dimension')} or vector(0)",
                 "{{dimension}}",
+            ),
+            Query(
+                f"{ask.rate('evalspan_series_overflow_total', '', 'metric')} or vector(0)",
+                "series of {{metric}}",
             ),
             width=8,
         ),
@@ -202,6 +207,23 @@ def _judges() -> Section:
             ),
             [(Query(f"evalspan_check_info{{{ask.CHECKS}}}"), "in force", "short")],
             hidden=("__name__", "instance", "job"),
-            width=24,
+            width=12,
+        ),
+        series(
+            Words(
+                "What evalspan went on without",
+                "What could not be done since the start, by part: reports, searches and merges of "
+                "small files are tried again. A file in the folder run/ that cannot be read is "
+                "a 1.",
+            ),
+            Query(
+                "sum by (part) (evalspan_analysis_errors_total) or vector(0)",
+                "not done: {{part}}",
+            ),
+            Query(
+                "sum by (table) (evalspan_failed_merges_total) or vector(0)",
+                "files not merged: {{table}}",
+            ),
+            Query("max by (word) (evalspan_word_damaged) or vector(0)", "cannot be read: {{word}}"),
         ),
     ]

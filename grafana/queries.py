@@ -4,6 +4,8 @@
 `$window` are variables of the dashboards; `$__rate_interval` and `$__range` are Grafana's own.
 """  # noqa: INP001 - a folder of scripts, no package
 
+from evalspan.grafana import counted_within, first_seen
+
 # A variable's "All" is `.*`, which also takes series that lack the label.
 PROMPTS = 'service=~"$service",prompt=~"$prompt",prompt_version=~"$version",model=~"$model"'
 SPANS = f'check=~"$check",{PROMPTS},customer=~"$customer"'
@@ -24,15 +26,8 @@ MODEL = "gen_ai_request_model"
 
 
 def increase(metric: str, labels: str, by: str, window: str = "$window") -> str:
-    """Count over the window, per `by`, with what a series is born with.
-
-    Prometheus' `increase` sees nothing before the first sample of a series, so the first
-    verdicts of a new prompt version, or the one failure of a customer, would not count. A
-    series that was not there in the hour before the window has all its count from within it.
-    """
-    series = f"{metric}{{{labels}}}"
-    born = f"max_over_time({series}[{window}]) unless last_over_time({series}[1h] offset {window})"
-    return f"sum by ({by}) (({born}) or increase({series}[{window}]))"
+    """Count over the window, per `by`, with the first counts of new series."""
+    return counted_within(f"{metric}{{{labels}}}", window, by)
 
 
 def rate(metric: str, labels: str, by: str) -> str:
@@ -78,11 +73,12 @@ def records(event: str, fields: dict[str, str], *filters: str) -> str:
     return f'{{service_name="evalspan"}} | event_name=~"{event}" | json {paths}{kept}'
 
 
-# A version that was not there five minutes ago has been deployed.
+_SCORED = f"evalspan_verdicts_total{{{PROMPTS}}}"
+# A version that was not there five minutes ago has been deployed, unless it is Prometheus that
+# was not there.
 DEPLOYED = (
-    f"count by (prompt, prompt_version) (evalspan_verdicts_total{{{PROMPTS}}})"
-    f" unless count by (prompt, prompt_version)"
-    f" (last_over_time(evalspan_verdicts_total{{{PROMPTS}}}[1d] offset 5m))"
+    f"count by (prompt, prompt_version) ({first_seen(_SCORED, '5m')})"
+    f" unless count by (prompt, prompt_version) (last_over_time({_SCORED}[1d] offset 5m))"
 )
 CPU_BUSY = '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[$__rate_interval]))'
 MEMORY_USED = "1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sidecar" / "evalspan"
-HALL = {"model", "plugin", "llm", "stats", "condition", "config"}
+HALL = {"model", "plugin", "llm", "stats", "condition", "config", "http"}
 WRITE_SIDE = ("receive", "wal", "decode", "normalize", "store", "settle", "evaluate", "metrics")
 READ_SIDE = ("views", "detect", "explain", "optimize", "report")
 ROOMS = (*WRITE_SIDE, *READ_SIDE)
@@ -15,7 +15,7 @@ ROOMS = (*WRITE_SIDE, *READ_SIDE)
 AROUND = {
     "pipeline": {*ROOMS, *HALL, "v1", "grafana", "processes"},
     "processes": {"receive", "wal"},
-    "grafana": {"config"},
+    "grafana": {"config", "http"},
     "commands": {"pipeline", "grafana", "config", "plugin", "bench", "demo", "testing", "commands"},
     "demo": {"pipeline", "commands", "config", "testing", "demo"},
     "testing": {"config", "llm"},

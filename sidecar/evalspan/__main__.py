@@ -4,6 +4,8 @@ import sys
 from typing import NoReturn
 
 import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
 
 from evalspan import __version__
 from evalspan.commands import (
@@ -22,17 +24,34 @@ from evalspan.commands import (
     serve,
     wal,
 )
-from evalspan.config import ConfigError
+from evalspan.config import ConfigError, expected
 from evalspan.plugin import PluginError
 
 EXIT_CODES = """
 Exit codes: 0 done; 1 the answer is no (the ledger does not balance, a regression
-is open, a proposal was rejected, there is nothing to show yet); 2 the command or the
-config is wrong; 3 something broke while running.
+is open, a proposal was rejected, there is nothing to look at yet); 2 the command or the
+config is wrong, or another process has the data; 3 something broke while running.
 """
+
+
+class _Plain(TyperGroup):
+    """The commands; an option that does not fit is told in the words of a config."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run the command that the line names."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                wrong = error.__cause__.errors()[0]
+                told, found = expected(wrong), repr(wrong["input"])
+                error.message = told if found in told else f"{told} (found {found})"
+            raise
+
 
 app = typer.Typer(
     name="evalspan",
+    cls=_Plain,
     help="Quality monitor for LLM features in production.\n\n"
     "OpenTelemetry spans in; Parquet, Prometheus scores, regressions, causes and proven "
     "prompt changes out.\n\n" + EXIT_CODES,
@@ -77,18 +96,21 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
-        _fail(str(error))
+        known = error.filename is not None and error.strerror is not None
+        _fail(f"{error.filename}: {error.strerror}" if known else str(error))
     except Exception as error:
-        from evalspan.pipeline import FAILURES  # noqa: PLC0415 - start fast for --help
+        from evalspan.pipeline import FAILURES, AlreadyRunsError  # noqa: PLC0415 - start fast
+        from evalspan.wal import LogLockedError  # noqa: PLC0415 - as above
 
         if not isinstance(error, FAILURES):
             raise
-        _fail(str(error))
+        in_use = isinstance(error, AlreadyRunsError | LogLockedError)
+        _fail(str(error), 2 if in_use else 3)
 
 
-def _fail(why: str) -> NoReturn:
+def _fail(why: str, code: int = 3) -> NoReturn:
     sys.stderr.write(f"evalspan: {why}\n")
-    sys.exit(3)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ what they are written with, and the loader.
 
 import re
 from collections.abc import Hashable, Iterable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -46,9 +46,13 @@ def parse_duration(value: object) -> timedelta:
     text = str(value)
     parts = _DURATION.findall(text)
     if not parts or _DURATION.sub("", text):
-        msg = f"expected a duration such as 250ms, 10s, 5m, 1h30m or 14d, not {text!r}"
+        msg = f"{_EXPECTED['time_delta']}, not {'nothing' if value is None else repr(text)}"
         raise ValueError(msg)
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    try:
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    except OverflowError as error:
+        msg = f"expected a duration that a calendar can hold, not {text!r}"
+        raise ValueError(msg) from error
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
@@ -96,15 +100,15 @@ def parse(text: str, model: type[Model], name: str = "config") -> Model:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = _Loader(text).get_single_data()
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        problem = getattr(error, "problem", None) or "not readable"
-        msg = f"{name}:{line}: this is not valid YAML: {problem}"
+        msg = f"{name}:{_line_of(error, text)}: this is not valid YAML: {_problem_of(error)}"
+        raise ConfigError(msg) from error
+    except RecursionError as error:
+        msg = f"{name}:1: this is too deep: lists and mappings within each other without end"
         raise ConfigError(msg) from error
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        msg = f"{name}:1: expected keys and values, found {type(data).__name__}"
+        msg = f"{name}:1: expected keys and values (found {_short(data)})"
         raise ConfigError(msg)
     try:
         return model.model_validate(data)
@@ -117,9 +121,20 @@ def located(mistakes: Iterable[SettingError], file: Path | None) -> ConfigError:
     """Return one error for all the mistakes, each with the file and the line of its key."""
     if file is None:
         return ConfigError("\n".join(str(mistake) for mistake in mistakes))
+    return ConfigError("\n".join(lines_of(mistakes, file)))
+
+
+def lines_of(mistakes: Iterable[SettingError], file: Path) -> list[str]:
+    """Return each mistake as `file:line: key: what`, in the order of the file."""
     node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    lines = [_line(str(file), node, mistake.keys, mistake.told) for mistake in mistakes]
-    return ConfigError("\n".join(lines))
+    found = sorted(mistakes, key=lambda mistake: _locate(node, mistake.keys)[0])
+    return [_line(str(file), node, mistake.keys, mistake.told) for mistake in found]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean 'latency'?`, or nothing where no known word is near."""
+    near = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _line(name: str, node: yaml.Node | None, keys: Sequence[str | int], told: str) -> str:
@@ -128,12 +143,52 @@ def _line(name: str, node: yaml.Node | None, keys: Sequence[str | int], told: st
     return f"{name}:{line}: {'.'.join(map(str, keys)) or '(the whole file)'}: {told}"
 
 
+# What YAML's parser says → what the person who wrote the file is told.
+_PROBLEMS = (
+    ("'\\t' that cannot start", "a tab stands here; YAML is indented with spaces"),
+    ("cannot start any token", "a text that begins with this character needs quotes"),
+    ("mapping values are not allowed", "a second ':' in one line; put the text into quotes"),
+    ("could not find expected ':'", "this is no key: there is no ':' after it"),
+    ("expected <block end>", "this line is not indented as the lines it belongs to"),
+    ("expected ',' or", "a bracket or a comma is missing before this"),
+    ("expected the node content", "a value is missing before this"),
+    ("end of stream", "a quote or a bracket is not closed before the end of the file"),
+    ("unknown escape", "a \\ in double quotes that stands for nothing; use single quotes"),
+    ("another document", "a second document begins here (---); a config is one"),
+    ("undefined alias", "an alias (*) of an anchor (&) that the file does not have"),
+    ("duplicate anchor", "an anchor (&) that stands in the file twice"),
+    ("constructor for the tag", "a tag (!) has no meaning in a config"),
+    ("for merging", "what is merged here (<<) is no mapping"),
+)
+
+
+def _problem_of(error: yaml.YAMLError) -> str:
+    """Return in plain words what the parser of YAML stumbled over."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"the character U+{error.character:04X} may not stand in a text"
+    problem = str(getattr(error, "problem", None) or "it cannot be read")
+    return next((words for part, words in _PROBLEMS if part in problem), problem)
+
+
+def _line_of(error: yaml.YAMLError, text: str) -> int:
+    if isinstance(error, yaml.reader.ReaderError):
+        return text.count("\n", 0, error.position) + 1
+    mark = getattr(error, "problem_mark", None)
+    return mark.line + 1 if mark else 1
+
+
+# `<<`, whose mapping the base class puts in its place.
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key written twice, which YAML forbids and PyYAML allows."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the base class's signature
         seen: set[object] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 problem = "a key is text, not a list or a mapping"
@@ -144,6 +199,13 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - the base class's signature
+        try:
+            return super().construct_object(node, deep=deep)
+        except ValueError as error:  # a date such as 2026-13-45, a number of thousands of digits
+            problem = "this looks like a date or a number but is none; put a text into quotes"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
 
 def _explain(
     error: Any,  # noqa: ANN401 - pydantic's ErrorDetails
@@ -151,52 +213,106 @@ def _explain(
     model: type[BaseModel],
     name: str,
 ) -> str:
-    where = [part for part in error["loc"] if not str(part).startswith("function-")]
+    kept = (part for part in error["loc"] if not str(part).startswith("function-"))
+    where = [part for part in kept if part != "[key]"]
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, SettingError):
         return _line(name, node, [*where, *cause.keys], cause.told)
     _, path = _locate(node, where)
     if error["type"] == "extra_forbidden":
         valid = _valid_keys(model, where[:-1])
-        near = get_close_matches(str(where[-1]), valid, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = nearest(str(where[-1]), valid)
         return _line(name, node, path, f"unknown key.{hint} Known here: {', '.join(valid)}.")
-    found = "" if error["type"] == "missing" else f" (found {_short(error['input'])})"
-    return _line(name, node, path, f"{expected(error)}{found}")
+    told = _KEY if error["loc"][-1:] == ("[key]",) else expected(error)
+    if error["type"] == "string_pattern_mismatch":
+        told = _description(model, where) or told
+    found = "" if _says_what_it_found(error, told) else f" (found {_short(error['input'])})"
+    return _line(name, node, path, f"{told}{found}")
 
 
+def _says_what_it_found(error: Any, told: str) -> bool:  # noqa: ANN401 - pydantic's ErrorDetails
+    """Whether the text holds the value already, or there is none that helps."""
+    if error["type"] == "missing":
+        return True
+    value = error["input"]
+    return error["type"] == "value_error" and (isinstance(value, dict) or _short(value) in told)
+
+
+_KEY = "a key is text: put it into quotes"
 # What pydantic finds wrong → what the person who wrote the file is told.
 _EXPECTED = {
+    "arguments": "expected keys and values",
     "bool": "expected true or false",
+    "bytes": "expected text",
+    "date": "expected a day such as 2026-12-01",
+    "datetime": "expected a time such as 2026-12-01T08:00, or a day such as 2026-12-01",
+    "dataclass": "expected keys and values",
+    "decimal": "expected a number",
     "dict": "expected keys and values",
+    "enum": "expected {expected}",
+    "finite_number": "expected a number that is finite",
     "float": "expected a number",
+    "frozen_dict": "expected keys and values",
     "greater_than": "expected more than {gt}",
     "greater_than_equal": "expected at least {ge}",
     "int": "expected a whole number",
+    "invalid_key": _KEY,
+    "iterable": "expected a list",
     "less_than": "expected less than {lt}",
     "less_than_equal": "expected at most {le}",
     "list": "expected a list",
     "literal_error": "expected {expected}",
+    "mapping": "expected keys and values",
     "missing": "this key must be set",
     "model": "expected keys and values",
+    "multiple_of": "expected a multiple of {multiple_of}",
+    "none_required": "expected nothing here",
     "path": "expected a path",
-    "string_type": "expected text",
+    "recursion_loop": "this holds itself (an alias * within its own anchor &)",
+    "set": "expected a list",
+    "string": "expected text",
+    "string_pattern_mismatch": "expected text of the form {pattern}",
+    "string_too_long": "expected a text of at most so many characters: {max_length}",
+    "string_too_short": "expected a text of at least so many characters: {min_length}",
+    "time": "expected a time such as 08:00",
+    "time_delta": "expected a duration such as 250ms, 10s, 5m, 1h30m or 14d",
+    "timezone_aware": "expected a time with its zone, such as 2026-12-01T08:00Z",
+    "timezone_naive": "expected a time without a zone, such as 2026-12-01T08:00",
+    "too_long": "expected at most so many entries: {max_length}",
+    "too_short": "expected at least so many entries: {min_length}",
     "tuple": "expected a list",
+    "url": "expected an address such as https://example.com",
+    "uuid": "expected a UUID",
 }
+_OTHERWISE = "this value cannot stand here"
 
 
 def expected(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     """Return what pydantic found wrong in the words of this project."""
-    kind = error["type"]
-    words = _EXPECTED.get(kind) or _EXPECTED.get(kind.partition("_")[0])
-    if words is None:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "value_error":
         return str(error["msg"]).removeprefix("Value error, ")
-    return words.format(**error.get("ctx", {}))
+    parts = kind.split("_")
+    names = ("_".join(parts[:length]) for length in range(len(parts), 0, -1))
+    words = next((_EXPECTED[name] for name in names if name in _EXPECTED), _OTHERWISE)
+    told = words.format(**context)
+    if kind == "literal_error":
+        told += "." + nearest(str(error["input"]), re.findall(r"'([^']*)'", context["expected"]))
+    return told.removesuffix(".")
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = _as_written(value)
     return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - one line
+
+
+def _as_written(value: object) -> str:
+    """Return a value about as it stands in YAML."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, date) else repr(value)
 
 
 def _locate(node: yaml.Node | None, where: Sequence[Any]) -> tuple[int, list[Any]]:
@@ -228,15 +344,27 @@ def _child(node: yaml.Node | None, part: object) -> tuple[int, yaml.Node] | None
 
 def _valid_keys(model: type[BaseModel], where: Sequence[Any]) -> list[str]:
     """Return the keys that the model at `where` knows."""
+    current = _model_at(model, where)
+    return list(current.model_fields) if current else []
+
+
+def _description(model: type[BaseModel], where: Sequence[Any]) -> str | None:
+    """Return what is said of the setting at `where`."""
+    above = _model_at(model, where[:-1])
+    field = above.model_fields.get(str(where[-1])) if above else None
+    if field is None or field.description is None:
+        return None
+    return f"this does not fit; expected: {field.description.removesuffix('.')}"
+
+
+def _model_at(model: type[BaseModel], where: Sequence[Any]) -> type[BaseModel] | None:
+    """Return the model of the settings at `where`; None where no model describes them."""
     current: Any = model
     for part in where:
         if isinstance(current, type) and issubclass(current, BaseModel):
             info = current.model_fields.get(str(part))
             current = _model_of(info.annotation) if info else None
-        if current is None:
-            return []
-    known = isinstance(current, type) and issubclass(current, BaseModel)
-    return list(current.model_fields) if known else []
+    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
 
 
 def _model_of(annotation: Any) -> Any:  # noqa: ANN401 - a typing form

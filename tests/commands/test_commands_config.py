@@ -114,6 +114,103 @@ MISTAKES = {
         ":3: optimize.mutators.0: there is no 'rewrit' here",
     ),
     "target": ("optimize:\n  target: {use: opnai}", ":2: optimize.target.use: there is no 'opnai'"),
+    "question of minimum_effects": (
+        (
+            "checklists: {tone: {questions: {kind: Kind}}}\ndetect:\n  minimum_effects:\n"
+            "    tone/kid: 0.1"
+        ),
+        (
+            ":4: detect.minimum_effects.tone/kid: there is no question of 'tone' named 'kid'. "
+            "Did you mean 'kind'? Known: kind"
+        ),
+    ),
+    "item of a check without items": (
+        "checks: {latency: {max_ms: 1}}\ndetect:\n  minimum_effects: {latency/foo: 0.1}",
+        ":3: detect.minimum_effects.latency/foo: the check 'latency' has no items; write 'latency'",
+    ),
+    "check of minimum_effects": (
+        "checks: {latency: {max_ms: 1}}\ndetect:\n  minimum_effects: {latncy/foo: 0.1}",
+        ":3: detect.minimum_effects.latncy/foo: there is no check 'latncy'. Did you mean 'latency'",
+    ),
+    "prompt dimension": (
+        "explain:\n  prompt_dimension: prompt_versoin",
+        (
+            ":2: explain.prompt_dimension: there is no dimension 'prompt_versoin'. "
+            "Did you mean 'prompt_version'? Known: service, prompt,"
+        ),
+    ),
+    "strata of explain": ("explain: {strata: [modle]}", ":1: explain.strata.0: there is no dimen"),
+    "port of receive": (
+        "receive:\n  listen: 127.0.0.1:99999",
+        ":2: receive.listen: expected a port from 0 to 65535 (found '127.0.0.1:99999')",
+    ),
+    "port of metrics": (
+        "metrics:\n  listen: 127.0.0.1:70000",
+        ":2: metrics.listen: expected a port from 0 to 65535 (found '127.0.0.1:70000')",
+    ),
+    "address without a port": (
+        "metrics:\n  listen: localhost",
+        (
+            ":2: metrics.listen: this does not fit; expected: Address of `/metrics` and "
+            "`/reports/`, HOST:PORT (found 'localhost')"
+        ),
+    ),
+    "one port for both": (
+        "receive: {listen: '0.0.0.0:4400'}\nmetrics:\n  listen: localhost:4400",
+        ":3: metrics.listen: receive.listen has this port already; expected one for each (found",
+    ),
+    "the port of metrics for receive": (
+        "receive:\n  listen: 127.0.0.1:9464",
+        ":2: receive.listen: metrics.listen has this port already; expected one for each (found",
+    ),
+    "buckets that fall": (
+        "checks: {latency: }\nmetrics:\n  buckets:\n    latency: [5, 1, 1]",
+        ":4: metrics.buckets.latency: expected numbers that rise (found [5, 1, 1])",
+    ),
+    "address of a trace": (
+        "report:\n  trace_url: https://tempo.example/trace/{traceid}",
+        (
+            ":2: report.trace_url: expected {trace_id} in it, where the id of the trace goes "
+            "(found 'https://tempo.example/trace/{traceid}'). Did you mean {trace_id} for "
+            "{traceid}?"
+        ),
+    ),
+    "address of every trace": (
+        "report: {trace_url: 'https://tempo.example'}",
+        ":1: report.trace_url: expected {trace_id} in it",
+    ),
+    "objective of what only measures": (
+        "checks: {latency: }\nalerts:\n  objectives:\n    latency: 0.9",
+        (
+            ":4: alerts.objectives.latency: the check 'latency' only measures, so that nothing of "
+            "it can pass; expected checks.latency.max_ms as well"
+        ),
+    ),
+    "objective of tokens": (
+        "checks: {used: {use: tokens}}\nalerts: {objectives: {used: 0.9}}",
+        "expected checks.used.max_input or checks.used.max_output or checks.used.max_total as well",
+    ),
+    "time of a baseline": (
+        "detect:\n  baseline: {since: soon, until: 2026-01-01}",
+        (
+            ":2: detect.baseline.since: expected a time such as 2026-12-01T08:00, or a day such as "
+            "2026-12-01 (found 'soon')"
+        ),
+    ),
+    "job": ("alerts: {job: 'a b'}", ":1: alerts.job: this does not fit; expected: Name of the"),
+    "protocol": (
+        "report: {otlp: {endpoint: 'a:1', protocol: gprc}}",
+        ":1: report.otlp.protocol: expected 'grpc' or 'http'. Did you mean 'grpc'? (found 'gprc')",
+    ),
+    "text of a question": (
+        "checklists: {tone: {questions: {kind: ''}}}",
+        ":1: checklists.tone.questions.kind: expected a text of at least so many characters",
+    ),
+    "number as a name": (
+        "checks:\n  7: {use: latency}",
+        ":2: checks.7: a key is text: put it into quotes (found 7)",
+    ),
+    "tab": ("checks:\n\tlatency: {}", ":2: this is not valid YAML: a tab stands here"),
     "ticks": ("wal:\n  tick_for: 10s", ":2: wal.tick_for: must be at least settle.idle"),
 }
 
@@ -139,6 +236,63 @@ def test_all_mistakes_are_told_at_once(evalspan: Evalspan, tmp_path: Path) -> No
     (tmp_path / "my.yaml").write_text(config, encoding="utf-8")
     ran = evalspan("config", "check", "my.yaml")
     assert [line.split(":")[1] for line in ran.told] == ["2", "3", "5"]
+
+
+def test_what_does_not_go_together_is_told_at_once_with_all_the_rest(
+    evalspan: Evalspan, tmp_path: Path
+) -> None:
+    lines = (
+        "dimensions:",
+        "  service: {attribute: x}",
+        "  my-team: {}",
+        "checks: {latency: {max: 1}}",
+        "checklists: {latency: {questions: {a: b}}}",
+        "wal: {tick_for: 1s}",
+        "views: {a: {filter: 'nothing = 1'}}",
+        "detect: {minimum_effects: {status: 0.1}, cluster: team}",
+        "optimize: {mutators: [rewrit]}",
+    )
+    (tmp_path / "my.yaml").write_text("\n".join(lines), encoding="utf-8")
+    ran = evalspan("config", "check", "my.yaml")
+    assert [line.split(":")[1] for line in ran.told] == list("2334567889"), ran.err
+
+
+MODELS = {
+    "a socket file": "receive: {listen: 'unix:/run/evalspan.sock'}\nmetrics: {listen: 'a:1'}",
+    "any port for both": "receive: {listen: '127.0.0.1:0'}\nmetrics: {listen: '127.0.0.1:0'}",
+    "one port of two hosts": "receive: {listen: 'a:4317'}\nmetrics: {listen: 'b:4317'}",
+    "items of your own check": "checks: {own: {use: 'mine:check'}}\n"
+    "detect: {minimum_effects: {own/any: 0.1}}",
+    "an objective": "checks: {latency: {max_ms: 5}}\nalerts: {objectives: {latency: 0.9}}",
+    "an anchor": "checks:\n  latency: &one {max_ms: 5}\n  more: {<<: *one, use: latency}",
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_goes_together_is_good(name: str, evalspan: Evalspan, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def check(span): return True", encoding="utf-8")
+    (tmp_path / "my.yaml").write_text(MODELS[name], encoding="utf-8")
+    ran = evalspan("config", "check", "my.yaml")
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_a_file_that_is_not_here_is_a_warning_with_its_line(
+    evalspan: Evalspan, tmp_path: Path
+) -> None:
+    config = "checks: {status: }\ngrafana:\n  token_file: grafana.tokn\nreceive:\n"
+    config += "  tls_certificate: a.pem\n  tls_key: here.pem\n"
+    (tmp_path / "my.yaml").write_text(config, encoding="utf-8")
+    for name in ("grafana.token", "here.pem"):
+        (tmp_path / name).touch()
+    ran = evalspan("config", "check", "my.yaml")
+    assert (ran.code, ran.err) == (0, "")
+    told = ran.out.splitlines()
+    assert told[0] == (
+        "my.yaml:3: grafana.token_file: warning: there is no such file here (found "
+        "'grafana.tokn'). Did you mean 'grafana.token'?"
+    )
+    assert told[1].startswith("my.yaml:5: receive.tls_certificate: warning: there is no such file")
+    assert told[2:] == ["my.yaml: good"]
 
 
 @pytest.mark.parametrize("command", [("serve",), ("ingest", "evalspan.yaml"), ("scores",)])

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from evalspan.testing import request, span
+
 CONFIG = "checks: {json_valid: {}}\ndimensions: {customer: {attribute: app.customer}}\n"
 
 
@@ -74,7 +76,27 @@ def test_mistakes_are_told_in_one_line(place: Path, words: tuple[str, ...], told
     assert "Traceback" not in found.stderr
 
 
-def test_detect_alone_looks(place: Path) -> None:
+def test_detect_without_a_score_is_no_good_news(place: Path) -> None:
     found = run(place, "--json")
-    assert found.returncode == 0
+    assert found.returncode == 1
     assert json.loads(found.stdout) == {"changes": [], "notes": []}
+    (told,) = found.stderr.splitlines()
+    assert told.startswith("no scores in the last 30d are stored in evalspan-data: `evalspan led")
+    (place / "evalspan.yaml").write_text("analysis: {history: 36h}\nviews: {a: {}}\n")
+    found = run(place, "--view", "a")
+    assert (found.returncode, found.stdout) == (1, "")
+    (told,) = found.stderr.splitlines()
+    assert "no scores that the view 'a' lets through in the last 36h are stored" in told
+    assert "no checks are configured" in told
+
+
+def test_detect_on_scores_without_a_change_is(place: Path) -> None:
+    (place / "one.binpb").write_bytes(request(span()).SerializeToString())
+    config = "checks: {status: }\ndetect: {minimum_history: 0s}\nanalysis: {history: 9000d}\n"
+    (place / "evalspan.yaml").write_text(config)
+    command = [sys.executable, "-m", "evalspan", "ingest", "one.binpb"]
+    subprocess.run(command, cwd=place, check=True, capture_output=True)
+    found = run(place)
+    assert found.returncode == 0, found.stderr
+    assert "No change is seen in view prod." in found.stdout
+    assert "status: too little to compare: " in found.stdout

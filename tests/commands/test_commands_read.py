@@ -1,8 +1,10 @@
 """The commands that read: on data, on nothing, and with input that is wrong."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,13 @@ from evalspan import pipeline
 from evalspan.__main__ import app
 
 Evalspan = Callable[..., Any]
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CAPTURES = Path(__file__).parents[1] / "golden" / "captures"
+
+
+# What a command answers where nothing is stored: no bad news of the ledger and the log, but
+# nobody may take a mistyped folder for good scores.
+EMPTY = {"scores": 1, "detect": 1, "ledger": 0, "wal": 0}
 
 
 def every_command() -> list[tuple[str, ...]]:
@@ -66,7 +74,7 @@ def test_json_is_one_document_with_data_and_without(
     assert json.loads(ran.out)
     if command[0] in {"scores", "detect", "ledger", "wal"}:
         empty = evalspan(*command, "--json", "--data", filled / "nothing")
-        assert empty.code == 0
+        assert empty.code == EMPTY[command[0]]
         assert empty.err.startswith("nothing is stored in ")
         json.loads(empty.out)
         assert not (filled / "nothing").exists()
@@ -75,9 +83,11 @@ def test_json_is_one_document_with_data_and_without(
 @pytest.mark.parametrize(
     "command", [("scores",), ("detect",), ("ledger",), ("wal", "inspect"), ("wal", "repair")]
 )
-def test_an_empty_data_folder_is_no_error(command: tuple[str, ...], evalspan: Evalspan) -> None:
+def test_a_data_folder_that_is_not_there_is_told_in_one_line(
+    command: tuple[str, ...], evalspan: Evalspan
+) -> None:
     ran = evalspan(*command)
-    assert ran.code == 0
+    assert ran.code == EMPTY[command[0]]
     assert len(ran.told) == 1
     assert ran.told[0].startswith("nothing is stored in evalspan-data: there is no such folder")
 
@@ -87,7 +97,7 @@ def test_detect_and_explain_speak_of_slices_and_whole_traces(
 ) -> None:
     del filled
     told = {"check": "json_schema", "direction": "regression", "state": "open", "effect": -0.3}
-    told |= {"effect_low": -0.4, "effect_high": -0.2}
+    told |= {"effect_low": -0.4, "effect_high": -0.2, "state_time": NOON, "detected_time": NOON}
     rows = [
         told | {"id": name, "slice": part, "change_time": None, "evidence_nats": 9.0, "reason": ""}
         for name, part in (("1", '{"customer": "globex", "model": "m"}'), ("2", "{}"))
@@ -97,12 +107,22 @@ def test_detect_and_explain_speak_of_slices_and_whole_traces(
     assert shown.code == 1
     assert "customer=globex and model=m" in shown.out
     assert "all traffic" in shown.out
+    legend = " ".join(shown.out.split())
+    assert "since (UTC)" in legend
+    assert "evidence (nats)" in legend
+    assert "nats): 3 is 20 times" in legend
+    assert "points: by how much the pass rate changed, in percentage points" in legend
     finding = {"rank": 1, "kind": "slice", "title": "it fell", "share": 1.0, "candidate_n": 9}
     finding |= {"baseline_score": 0.9, "candidate_score": 0.6, "prompt_diff": None}
     traces = [f"{number:032x}" for number in range(1, 5)]
     findings = [finding | {"exemplars": traces}]
-    monkeypatch.setattr(pipeline, "find_causes", lambda *_: ({"reason": "It fell."}, findings))
-    assert f"1. traces: {', '.join(traces[:3])}\n" in evalspan("explain").out
+    monkeypatch.setattr(
+        pipeline, "find_causes", lambda *_: (told | {"reason": "It fell."}, findings)
+    )
+    explained = evalspan("explain").out
+    assert f"1. traces: {', '.join(traces[:3])}\n" in explained
+    assert explained.startswith("open, as of 2026-03-02 12:00 UTC: It fell.\n")
+    assert "The first sentence has the figures of its time" in explained
 
 
 @pytest.mark.parametrize("command", ["explain", "optimize", "report"])
@@ -151,6 +171,26 @@ def test_a_wrong_command_line_is_refused(command: tuple[str, ...], evalspan: Eva
     assert ran.told
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("serve", "--only", "nope"), "'nope' is not one of 'receive', 'pipeline', 'analyse'"),
+        (("dev", "model-server", "--port", "abc"), "expected a whole number (found 'abc')"),
+        (("detect", "backtest", "--permutations", "0"), "expected at least 1 (found"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_told_in_plain_words(
+    command: tuple[str, ...], told: str, evalspan: Evalspan
+) -> None:
+    ran = evalspan(*command)
+    assert ran.code == 2
+    text = " ".join(ran.err.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
+    assert told in text
+    assert f"Invalid value for '{command[-2]}'" in text
+    assert "Input should" not in text
+    assert "Value error" not in text
+
+
 def test_scores_split_by_a_dimension(evalspan: Evalspan, filled: Path) -> None:
     del filled
     rows = json.loads(evalspan("scores", "--by", "model", "--check", "latency", "--json").out)
@@ -175,11 +215,12 @@ def test_the_view_filters_what_is_shown(evalspan: Evalspan, filled: Path) -> Non
 
 def test_a_data_folder_that_is_a_file_is_one_line(evalspan: Evalspan, filled: Path) -> None:
     (filled / "file").write_text("x", encoding="utf-8")
-    for command in (("serve",), ("ledger",), ("wal", "inspect"), ("wal", "repair")):
+    for command in (("serve",), ("ledger",), ("wal", "inspect"), ("wal", "repair"), ("scores",)):
         ran = evalspan(*command, "--data", "file")
-        assert ran.code == 3, command
-        assert len(ran.told) == 1
-        assert "Not a directory" in ran.told[0]
+        assert ran.code == 2, command
+        assert ran.told == ["--data: file is a file; expected a folder, which may be new"]
+    (filled / "evalspan.yaml").write_text("data: file", encoding="utf-8")
+    assert evalspan("ledger").told == ["data: file is a file; expected a folder, which may be new"]
 
 
 def test_a_module_that_cannot_be_loaded_does_not_stop_who_only_reads(
@@ -189,6 +230,108 @@ def test_a_module_that_cannot_be_loaded_does_not_stop_who_only_reads(
     (filled / "other.yaml").write_text(config, encoding="utf-8")
     assert evalspan("ledger", "--config", "other.yaml").code == 0
     assert "nothere" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("grafana", "rules", "-o"), "rules"),
+        (("report", "-o"), "report"),
+        (("metrics", "backfill", "-o"), "history"),
+        (("detect", "backtest", "--plot"), "plot.svg"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_before_any_work(
+    command: tuple[str, ...], option: str, evalspan: Evalspan, filled: Path
+) -> None:
+    ran = evalspan(*command, f"/nodir/{option}")
+    assert ran.code == 2
+    wanted = f"/nodir/{option}: there is no folder /nodir; make it, or name another file"
+    assert ran.told == [wanted]
+    ran = evalspan(*command, filled)
+    assert ran.code == 2
+    assert ran.told == [f"{filled} is a folder; expected a file to write"]
+
+
+def test_scores_say_where_there_are_none_and_what_to_do(evalspan: Evalspan, filled: Path) -> None:
+    del filled
+    ran = evalspan("scores", "--check", "status", "--since", "1s")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.told[0].startswith("no scores of the check 'status' in the last 1s are stored in ")
+    assert "`evalspan ledger` shows" in ran.told[0]
+
+
+def test_a_dimension_that_is_named_twice_is_one(evalspan: Evalspan, filled: Path) -> None:
+    del filled
+    once, twice = (evalspan("scores", *["--by", "model"] * n, "--json") for n in (1, 2))
+    assert (twice.code, twice.out) == (0, once.out)
+    assert evalspan("scores", "--by", "model", "--by", "model").code == 0
+
+
+def test_an_empty_log_says_so(evalspan: Evalspan, tmp_path: Path) -> None:
+    (tmp_path / "evalspan-data").mkdir()
+    ran = evalspan("wal", "inspect")
+    assert ran.code == 0
+    assert ran.out == "the log in evalspan-data/wal is empty: nothing was received yet\n"
+
+
+def test_a_reader_that_goes_away_does_not_change_the_answer(filled: Path) -> None:
+    command = [sys.executable, "-m", "evalspan", "scores", "--check", "status", "--by", "model"]
+    with subprocess.Popen(command, cwd=filled, stdout=subprocess.PIPE, stderr=-1) as scores:
+        assert scores.stdout is not None
+        scores.stdout.close()
+        assert scores.stderr is not None
+        assert scores.stderr.read() == b""
+    assert scores.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("--port", "99999"), "cannot listen on 127.0.0.1:99999: "),
+        (("--host", "no.invalid"), "cannot listen on no.invalid:8081: "),
+        (("--scenario", "nope"), "nope: cannot be read: No such file"),
+        (("--scenario", "list.yaml"), "list.yaml:1: expected keys and values (found ['a'])"),
+        (("--scenario", "tab.yaml"), "tab.yaml:2: this is not valid YAML: a tab stands here"),
+        (("--scenario", "key.yaml"), "key.yaml:1: taks: unknown key. Did you mean 'tasks'?"),
+    ],
+    ids=str,
+)
+def test_a_model_server_that_cannot_start_says_why(
+    command: tuple[str, str], told: str, evalspan: Evalspan, tmp_path: Path
+) -> None:
+    for name, text in {"list": "- a", "tab": "a:\n\tb: 1", "key": "taks: []"}.items():
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    ran = evalspan("dev", "model-server", *command)
+    assert ran.code == 2
+    assert ran.told[0].startswith(told)
+
+
+def test_a_token_that_cannot_be_read_is_told(evalspan: Evalspan, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for name, why in {
+        "nope": "No such file",
+        "binary": "no text in UTF-8",
+        "empty": "empty",
+    }.items():
+        ran = evalspan("grafana", "install", "--url", "http://127.0.0.1:1", "--token-file", name)
+        assert ran.code == 2
+        assert ran.told[0].startswith(f"{name}: ")
+        assert why in ran.told[0]
+        assert "--token-file" in ran.told[0]
+
+
+def test_a_demo_needs_a_folder(evalspan: Evalspan, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = evalspan("demo", "--folder", "file")
+    assert (ran.code, ran.told) == (2, ["file is a file; choose another --folder"])
+
+
+def test_the_columns_of_scores_are_explained(evalspan: Evalspan, filled: Path) -> None:
+    del filled
+    shown = " ".join(evalspan("scores").out.split())
+    assert "low to high: where the true share probably lies (95 %)" in shown
 
 
 def test_the_schema_of_the_config_names_every_key(evalspan: Evalspan) -> None:

@@ -15,6 +15,7 @@ CUSTOMERS = tuple(f"c{number}" for number in range(6))
 TOPICS = {"easy": 0.95, "plain": 0.85, "hard": 0.6}
 
 Stream = Callable[..., pl.DataFrame]
+Phases = Callable[..., pl.DataFrame]
 Levels = Callable[..., pl.DataFrame]
 
 
@@ -95,3 +96,42 @@ def at_levels(
             "prompt_version": version,
         }
     ).with_columns(pl.col("time").cast(pl.Datetime("us", "UTC")))
+
+
+@pytest.fixture
+def phases() -> Phases:
+    return in_phases
+
+
+def in_phases(
+    *steps: tuple[float, int, tuple[float, float], str],
+    seed: int = 0,
+    where: dict[str, str] | None = None,
+) -> pl.DataFrame:
+    """Verdicts phase by phase: its days, verdicts, pass rate from and to, and version.
+
+    Rows outside ``where`` keep the rate with which it all began.
+    """
+    generator = np.random.default_rng(seed)
+    normal, begin, parts = steps[0][2][0], 0.0, []
+    for days, rows, (first, last), version in steps:
+        share = np.sort(generator.random(rows))
+        columns: dict[str, Any] = {
+            "customer": generator.choice(CUSTOMERS, rows),
+            "topic": generator.choice(list(TOPICS), rows),
+        }
+        hit = np.ones(rows, dtype=np.bool_)
+        for key, value in (where or {}).items():
+            hit &= columns[key] == value
+        rate = np.where(hit, first + (last - first) * share, normal)
+        columns |= {
+            "time": [START + timedelta(days=begin + days * float(s)) for s in share],
+            "score": (generator.random(rows) < rate).astype(float),
+            "prompt_version": [version] * rows,
+        }
+        parts.append(pl.DataFrame(columns))
+        begin += days
+    return pl.concat(parts).with_columns(
+        pl.col("time").cast(pl.Datetime("us", "UTC")),
+        trace_id=pl.format("t{}", pl.int_range(pl.len()).cast(pl.String).str.zfill(6)),
+    )

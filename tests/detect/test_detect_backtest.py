@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from evalspan.detect import DetectSettings, backtest
+from evalspan.detect import DetectSettings, backtest, largest_slices
 from evalspan.detect._backtest import _shuffled
 from evalspan.detect._stream import encode
 
@@ -76,3 +76,30 @@ def test_too_little_history_has_no_trials(levels: Levels, settings: DetectSettin
     assert made.trials == ()
     assert timedelta(days=made.days) < settings.minimum_history
     assert backtest(levels((0, 0.9)).clear(), settings, range(3)).trials == ()
+
+
+def test_a_drop_in_a_slice_takes_longer_than_one_in_all_traffic(
+    levels: Levels, settings: DetectSettings
+) -> None:
+    rows = levels((0, 0.95), days=10)
+    where = {"customer": "c2"}
+    made = backtest(rows, settings, range(4), drops=(0.5,), slices=[where])
+    pairs = [trial.planted for trial in made.trials if not any(p.early for p in trial.planted)]
+    assert [each.where for each in pairs[0]] == [(), (("customer", "c2"),)]
+    hours = np.array([[each.hours for each in pair] for pair in pairs], dtype=np.float64)
+    assert (hours[:, 0] <= hours[:, 1]).all()
+    assert hours[:, 1].max() < 48
+    # what happens in all traffic does not depend on which slices are asked for
+    alone = backtest(rows, settings, range(4), drops=(0.5,))
+    assert [t.planted[0] for t in alone.trials] == [t.planted[0] for t in made.trials]
+
+
+def test_the_largest_slice_of_each_dimension_is_offered(
+    levels: Levels, settings: DetectSettings
+) -> None:
+    rows = levels((0, 0.9), days=4).with_columns(
+        customer=pl.when(pl.int_range(pl.len()) % 3 > 0).then(pl.lit("big")).otherwise("customer"),
+        topic=pl.lit("same"),
+    )
+    assert largest_slices(rows, settings) == [{"customer": "big"}]
+    assert largest_slices(rows.clear(), settings) == []

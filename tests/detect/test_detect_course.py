@@ -12,6 +12,7 @@ from evalspan.detect._stream import encode
 from evalspan.detect._walk import Walker
 
 Levels = Callable[..., pl.DataFrame]
+Phases = Callable[..., pl.DataFrame]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOLD = timedelta(days=1)
@@ -71,6 +72,79 @@ def test_a_relapse_after_the_end_is_a_new_regression(
     told = course(levels((0, 0.9), (5, 0.7), (8, 0.9), (11, 0.7)), settings)
     assert [state for _, state, _ in told] == ["open", "recovered", "resolved", "open"]
     assert told[0][0] == told[2][0] != told[3][0]
+
+
+BEFORE = (5.0, 4000, (0.9, 0.9), "v1")
+BAD_START = (0.5, 200, (0.4, 0.4), "v2")
+GOOD = (1.5, 8000, (0.9, 0.9), "v2")
+BAD_AGAIN = (1.0, 600, (0.5, 0.5), "v2")
+PATIENT = {"recovery_hold": timedelta(days=4)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_version_that_relapses_after_many_good_verdicts_stays_open(
+    phases: Phases, settings: DetectSettings, seed: int
+) -> None:
+    rows = phases(BEFORE, BAD_START, GOOD, (3.0, 2000, (0.5, 0.5), "v2"), seed=seed)
+    patient = settings.model_copy(update=PATIENT)
+    assert states(rows, patient) == ["open", "recovered", "open"]
+    row = detect(rows, patient).row(0, named=True)
+    # what it shows is the fallen verdicts, not the good ones between
+    assert row["candidate_n"] < 2500
+    assert row["candidate_score"] == pytest.approx(0.49, abs=0.03)
+    assert row["evidence_nats"] > 50
+    assert "It had ended and came again: it is at " in row["reason"]
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_each_of_several_relapses_is_told_once(
+    phases: Phases, settings: DetectSettings, version: str
+) -> None:
+    steps = (BEFORE, BAD_START, GOOD, BAD_AGAIN, GOOD, BAD_AGAIN, (6.0, *GOOD[1:]))
+    rows = phases(*((*step[:3], version if n else "v1") for n, step in enumerate(steps)))
+    told = states(rows, settings.model_copy(update=PATIENT))
+    assert told == ["open", "recovered"] * 3 + ["resolved"]
+
+
+def test_a_slow_relapse_opens_once_and_never_recovers(
+    phases: Phases, settings: DetectSettings
+) -> None:
+    slow = (2.0, 2000, (0.9, 0.5), "v2"), (3.0, 2000, (0.5, 0.5), "v2")
+    told = states(phases(BEFORE, BAD_START, GOOD, *slow), settings.model_copy(update=PATIENT))
+    assert told[:3] == ["open", "recovered", "open"]
+    assert set(told[3:]) <= {"worsening"}
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_slice_that_relapses_stays_open(
+    phases: Phases, settings: DetectSettings, version: str
+) -> None:
+    rows = phases(
+        (5.0, 9000, (0.9, 0.9), "v1"),
+        (0.5, 1500, (0.2, 0.2), version),
+        (1.5, 16000, (0.9, 0.9), version),
+        (3.0, 6000, (0.5, 0.5), version),
+        where={"customer": "c2"},
+    )
+    patient = settings.model_copy(update=PATIENT)
+    told = course(rows, patient)
+    for number in {number for number, _, _ in told}:
+        assert [s for n, s, _ in told if n == number] == ["open", "recovered", "open"]
+    row = detect(rows, patient).filter(pl.col("slice") != "{}").row(0, named=True)
+    assert row["slice"] == '{"customer": "c2"}'
+    assert row["effect"] == pytest.approx(-0.45, abs=0.05)
+
+
+def test_a_relapse_after_a_long_fall_is_compared_with_the_time_before_both(
+    phases: Phases, settings: DetectSettings
+) -> None:
+    steps = ((4, 2000, 0.9), (5, 8000, 0.4), (1.5, 2000, 0.9), (4, 6000, 0.5), (6, 6000, 0.9))
+    rows = phases(*((days, n, (rate, rate), "v1") for days, n, rate in steps))
+    told = course(rows, settings.model_copy(update=PATIENT))
+    assert [state for _, state, _ in told] == ["open", "recovered"] * 2 + ["resolved"]
+    row = detect(rows, settings.model_copy(update=PATIENT)).row(0, named=True)
+    assert row["change_low"] <= day(4) <= row["change_high"]
+    assert row["baseline_n"] == pytest.approx(2000, abs=250)
 
 
 def test_a_further_fall_is_worsening_each_time(levels: Levels, settings: DetectSettings) -> None:
@@ -187,6 +261,30 @@ def test_an_improvement_that_is_lost_recovers_too(levels: Levels, settings: Dete
     rows = levels((0, 0.7), (5, 0.9), (8, 0.7), days=12)
     told = course(rows, settings)
     assert [state for _, state, _ in told][:2] == ["open", "recovered"]
+
+
+def test_an_improvement_that_comes_again_is_adopted_as_old_as_it_is(
+    phases: Phases, settings: DetectSettings
+) -> None:
+    steps = ((5, 4000, 0.7), (1, 1000, 0.9), (2, 2000, 0.7), (8, 8000, 0.9))
+    rows = phases(*((days, n, (rate, rate), "v1") for days, n, rate in steps))
+    patient = settings.model_copy(update=PATIENT | {"adopt_after": timedelta(days=5)})
+    told = [(state, time) for number, state, time in course(rows, patient) if number == 0]
+    assert [state for state, _ in told] == ["open", "recovered", "open", "resolved"]
+    assert day(13) <= told[-1][1] < day(13.5)
+
+
+def test_a_slice_without_traffic_is_not_ended_by_a_revision_of_others(
+    phases: Phases, settings: DetectSettings
+) -> None:
+    small = {"customer": "c2", "topic": "hard"}
+    gone = (pl.col("customer") == "c2") & (pl.col("topic") == "hard") & (pl.col("time") > day(6))
+    steps = (5.0, 4000, (0.9, 0.9), "v1"), (7.0, 5000, (0.2, 0.2), "v1")
+    rows = phases(*steps, where=small).filter(~gone)
+    late = pl.when(pl.col("time") > day(11.5)).then(pl.lit("r2")).otherwise(pl.lit("r1"))
+    soon = settings.model_copy(update={"adopt_after": timedelta(days=2)})
+    found = detect(rows.with_columns(revision=late), soon).filter(pl.col("slice") != "{}")
+    assert found["state"].to_list() == ["open"]
 
 
 def test_the_hold_follows_the_length_of_a_batch() -> None:

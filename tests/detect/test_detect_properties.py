@@ -11,6 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from evalspan.detect import DetectSettings, detect, walk
+from evalspan.detect._claims import find_versions
+from evalspan.detect._stream import encode
 
 Stream = Callable[..., pl.DataFrame]
 SLOW = hypothesis_settings(
@@ -40,6 +42,25 @@ def test_later_rows_change_no_earlier_state(
     step = steps[int(cut * len(steps))]
     past = rows.filter(pl.col("time") < step.ended)
     assert detect(past, settings).equals(step.states)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_later_rows_change_no_version_and_not_their_order(
+    stream: Stream, settings: DetectSettings, seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    rows = stream(seed=seed, rows=3000)
+    # each has its own share of the traffic from its own time on: the first may fill up last
+    began = np.sort(generator.uniform(0.1, 0.9, 6)) * rows.height
+    shares = generator.choice([0.03, 0.3], 6) * (np.arange(rows.height)[:, None] >= began)
+    chance = np.column_stack([np.full(rows.height, 0.2), shares]).cumsum(axis=1)
+    picked = generator.random(rows.height) * chance[:, -1]
+    version = (chance < picked[:, None]).sum(axis=1)
+    rows = rows.with_columns(prompt_version=pl.format("v{}", pl.Series(version)))
+    now = find_versions(encode(rows, settings), settings)
+    for past in (rows.head(count) for count in range(1500, 3000, 150)):
+        then = find_versions(encode(past, settings), settings)
+        assert now[: len(then)] == then
 
 
 @SLOW

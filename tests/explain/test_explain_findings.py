@@ -95,6 +95,23 @@ def test_a_new_prompt_version_comes_with_the_diff(
     assert found["prompt_diff"].null_count() == found.height - 1
 
 
+def test_a_hostile_prompt_is_compared_in_part_and_its_name_is_no_line_of_the_diff(
+    scores: Scores, regression: Regression, settings: ExplainSettings
+) -> None:
+    old, new = "v1\n+forged", "v2"
+    rows = scores(fall=0.5, where={"customer": "c2"}, version_after=new).with_columns(
+        prompt_version=pl.col("prompt_version").replace("v1", old)
+    )
+    version = regression(kind="version", version_dimension="prompt_version", old=old, new=new)
+    lines = [f"{number % 150}" for number in range(300_000)]
+    prompts = {old: "\n".join(lines), new: "\n".join(reversed(lines))}
+    diff = explain(rows, version, settings, prompts.get).row(0, named=True)["prompt_diff"]
+    told = diff.splitlines()
+    assert told[:2] == ["--- prompt v1 +forged", "+++ prompt v2"]
+    assert told[-1] == "\\ only the first 5,000 lines of each were compared"
+    assert len(told) < 11_000
+
+
 def test_a_slice_that_is_all_of_a_version_s_drop_is_no_second_cause_of_it(
     scores: Scores, regression: Regression, settings: ExplainSettings
 ) -> None:
@@ -125,7 +142,7 @@ def test_a_fall_is_written_in_one_way(
     found = explain(scores(fall=0.5, where={"customer": "c2"}), regression(), settings)
     number = r"[+−]\d+\.\d"
     told = (
-        rf"customer=c2 fell: \d+\.\d % to \d+\.\d %, {number} points( like for like)? "
+        rf"customer=c2 fell: \d+\.\d % → \d+\.\d %, {number} points( like for like)? "
         rf"\[{number}, {number}\] \(\d+ verdicts before, \d+ after\)"
     )
     assert re.fullmatch(told, found["title"][0]), found["title"][0]

@@ -2,7 +2,7 @@
 
 Beside them stand the metrics of GPUs, TPUs and model servers, which no machine of a test has.
 It is no sidecar: it shows only that queries name metrics and labels that are
-declared. Counters grow with the time since it was made.
+declared. Counters grow with the time since it was made, and soon a prompt gets a new version.
 """
 
 import time
@@ -13,6 +13,7 @@ from evalspan.metrics import DECLARED, Declared
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 DIMENSIONS = ("customer",)
+DEPLOYED_AFTER_PAGES = 3
 LABELS: Mapping[str, tuple[str, ...]] = {
     "check": ("json_valid", "refusal", "tokens"),
     "customer": ("acme", "globex"),
@@ -28,8 +29,10 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "id": ("r1",),
     "item": ("", "polite"),
     "kind": ("version",),
+    "metric": ("evalspan_verdicts",),
     "model": ("small",),
     "outcome": ("received", "stored", "expected", "done"),
+    "part": ("report",),
     "prompt": ("extract",),
     "prompt_version": ("1", "2"),
     "reason": ("",),
@@ -42,6 +45,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "slice": (r"{\"customer\":\"acme\"}",),
     "verdict": ("pass", "fail"),
     "version": ("0.1.0",),
+    "word": ("receiver",),
 }
 # Written by others: dcgm-exporter, vLLM, the TPU device plugin of GKE. Name → labels.
 _GPU = {"gpu", "UUID", "device", "modelName", "Hostname"}
@@ -66,11 +70,15 @@ class ExpositionDouble:
     def __init__(self) -> None:
         """Start counting."""
         self._start = time.monotonic()
+        self._shown = 0
 
     def __call__(self) -> str:
         """Return OpenMetrics text."""
         seconds = time.monotonic() - self._start
         lines = [line for metric in DECLARED for line in _metric(metric, seconds)]
+        self._shown += 1
+        if self._shown <= DEPLOYED_AFTER_PAGES:
+            lines = [line for line in lines if 'prompt_version="2"' not in line]
         lines += [line for name in ELSEWHERE for line in _elsewhere(name)]
         return "\n".join([*lines, "# EOF", ""])
 

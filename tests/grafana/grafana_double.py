@@ -5,7 +5,7 @@ a second run changes nothing, and that a dry run writes nothing.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, Self
@@ -15,10 +15,14 @@ RULES = "/api/v1/provisioning/folder/evalspan/rule-groups/"
 
 
 class GrafanaDouble:
-    """Folders, data sources, dashboards and rule groups by path; `writes` are the calls made."""
+    """Folders, data sources, dashboards and rule groups by path; `writes` are the calls made.
 
-    def __init__(self) -> None:
-        """Nothing is there yet."""
+    What it does not know of a rule, it forgets, as Grafana does.
+    """
+
+    def __init__(self, *, forgets: Collection[str] = ()) -> None:
+        """Nothing is there yet; `forgets` are the keys of rules that its version does not know."""
+        self._forgets = frozenset(forgets)
         self.there: dict[str, Any] = {}
         self.writes: list[tuple[str, str]] = []
         answer = self._answer
@@ -68,6 +72,9 @@ class GrafanaDouble:
         if path == "/api/folders" and place in self.there:
             return 409, {"message": "a folder with that uid already exists"}
         stored = self.there[place] = {**body, "id": len(self.writes), "version": 1}
+        for rule in stored.get("rules", []):
+            for key in self._forgets & rule.keys():
+                del rule[key]
         if "dashboard" in body:
             stored["dashboard"] = {**body["dashboard"], "id": 7, "version": 3}
         return 200, {"status": "success"}

@@ -1,19 +1,33 @@
 """evalspan grafana install, against a stand-in of Grafana's HTTP API."""
 
 import re
+import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from grafana_double import RULES, TOKEN, GrafanaDouble
+from processes import program
 from typer.testing import CliRunner, Result
 
 from evalspan.__main__ import app
-from evalspan.grafana import Grafana, GrafanaError, Wanted, Watched, dashboards, install
+from evalspan.grafana import (
+    AlertSettings,
+    Grafana,
+    GrafanaError,
+    Wanted,
+    Watched,
+    dashboards,
+    install,
+)
+from evalspan.grafana._watched import duration
 from evalspan.pipeline import load_settings, watched
 
 FULL = Path(__file__).parent / "rules" / "full.evalspan.yaml"
+NEWER = ("keep_firing_for", "missingSeriesEvalsToResolve")
 SOURCES = {
     "prometheus": "http://prometheus:9090",
     "loki": "http://loki:3100",
@@ -115,7 +129,7 @@ def test_without_a_prometheus_it_says_what_to_give(double: GrafanaDouble) -> Non
 
 
 def test_a_wrong_token_is_told_with_the_address(double: GrafanaDouble) -> None:
-    with pytest.raises(GrafanaError, match=r"GET http://\S+/api/folders/evalspan: 401"):
+    with pytest.raises(GrafanaError, match=r"GET http://\S+/api/folders/evalspan: HTTP 401"):
         list(install(Grafana(double.url, "other"), Wanted({}, Watched())))
 
 
@@ -139,6 +153,60 @@ def test_rules_speak_grafanas_template_language(double: GrafanaDouble) -> None:
     assert not re.search(r"\$value\b", told)
 
 
+def test_an_alert_on_a_regression_outlives_a_restart_of_the_sidecar(double: GrafanaDouble) -> None:
+    wanted = Wanted(SOURCES, Watched(alerts=AlertSettings(keep_firing=timedelta(seconds=270))))
+    list(install(Grafana(double.url, TOKEN), wanted))
+
+    kept = {rule["title"]: rule["keep_firing_for"] for rule in rules(double)}
+    looks = {rule["title"]: rule.get("missingSeriesEvalsToResolve") for rule in rules(double)}
+
+    assert {title for title, time in kept.items() if time != "0s"} == {
+        "EvalspanScoreRegression critical",
+        "EvalspanScoreRegression warning",
+    }
+    assert kept["EvalspanScoreRegression critical"] == "4m30s"
+    assert looks["EvalspanScoreRegression critical"] == 5
+    assert looks["EvalspanSidecarDown critical"] is None
+
+
+@pytest.mark.parametrize("forgets", [{"missingSeriesEvalsToResolve"}, set(NEWER)])
+def test_a_grafana_that_cannot_keep_alerts_is_not_written_to_again_and_again(
+    forgets: set[str],
+) -> None:
+    wanted = Wanted(SOURCES, Watched())
+    with GrafanaDouble(forgets=forgets) as double:
+        for expected in ("created", "unchanged"):
+            done = install(Grafana(double.url, TOKEN), wanted)
+            assert {change.action for change in done} == {expected}
+
+
+def test_a_grafana_that_has_become_newer_is_told_to_keep_alerts() -> None:
+    wanted = Wanted(SOURCES, Watched())
+    with GrafanaDouble(forgets=NEWER) as double:
+        list(install(Grafana(double.url, TOKEN), wanted))
+        for rule in rules(double):
+            rule["keep_firing_for"] = "0s"
+
+        changed = list(install(Grafana(double.url, TOKEN), wanted))
+
+    assert [each.what for each in changed if each.action == "changed"] == ["rules evalspan-quality"]
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        (timedelta(0), "0s"),
+        (timedelta(seconds=20), "20s"),
+        (timedelta(minutes=90), "1h30m"),
+        (timedelta(days=7), "1w"),
+        (timedelta(days=8, seconds=1), "8d1s"),
+        (timedelta(days=365), "1y"),
+    ],
+)
+def test_durations_are_written_as_prometheus_writes_them(time: timedelta, words: str) -> None:
+    assert duration(time) == words
+
+
 def test_every_number_that_a_rule_shows_is_asked_for(double: GrafanaDouble) -> None:
     put(double)
     for rule in rules(double):
@@ -155,6 +223,18 @@ def test_rules_name_no_series_that_a_prometheus_would_have_to_record(
     expressions = [data["model"].get("expr", "") for r in rules(double) for data in r["data"]]
 
     assert not any("service_slo:" in expression for expression in expressions)
+
+
+@pytest.mark.stack
+def test_promtool_accepts_what_the_rules_ask(double: GrafanaDouble, tmp_path: Path) -> None:
+    put(double)
+    asked = {data["model"].get("expr") for rule in rules(double) for data in rule["data"]} - {None}
+    told = [{"alert": "Asked", "expr": expr} for expr in sorted(asked)]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": told}]}))
+
+    done = subprocess.run([program("promtool"), "check", "rules", file], check=False, timeout=60)
+    assert done.returncode == 0
 
 
 def test_the_dashboards_that_are_shipped_are_the_committed_ones() -> None:

@@ -1,5 +1,6 @@
 """Recording and alert rules: made of the config, valid, tested one by one, worded for people."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,9 @@ def test_every_alert_fires_in_a_unit_test_and_is_quiet_in_another() -> None:
     assert fires == quiet == alert_names(full_rules())
 
 
-def test_every_recording_is_asked_for_in_a_unit_test() -> None:
-    asked = str(unit_tests()) + str(listed(full_rules(), "alert"))
+def test_every_recording_is_asked_for_in_a_rule_or_a_unit_test() -> None:
+    rules_of = [*listed(full_rules(), "alert"), *listed(full_rules(), "record")]
+    asked = str(unit_tests()) + str([rule["expr"] for rule in rules_of])
     assert all(rule["record"] in asked for rule in listed(full_rules(), "record"))
 
 
@@ -117,14 +119,35 @@ def test_an_objective_that_few_calls_can_break_gets_only_the_windows_that_can_fi
 
 @pytest.mark.stack
 def test_names_of_checks_cannot_break_the_rules(tmp_path: Path) -> None:
-    name = 'quote " back \\ curly {{ . }} новый'
-    settings = parse(
-        yaml.safe_dump({"checks": {name: {"use": "latency", "max_ms": 1}}}, allow_unicode=True),
-        Settings,
-    )
-    (tmp_path / "rules.yaml").write_text(rules(watched(settings)), encoding="utf-8")
+    name = 'quote " back \\ curly {{ . }} open {{{ новый'
+    limited = Limit(f"slow {name}", "latency", 1)
+    named = AlertSettings(objectives={name: 0.9})
+    text = rules(Watched(alerts=named, limits=[limited, Limit(name, "refusal")]))
+    (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "story.test.yaml").write_text(told_of(name), encoding="utf-8")
 
     run(program("promtool"), "check", "rules", "--lint-fatal", tmp_path / "rules.yaml")
+    run(program("promtool"), "test", "rules", tmp_path / "story.test.yaml")
+
+
+def told_of(check: str) -> str:
+    """Unit tests in which every answer fails this check, and the alerts say its name."""
+    labels = {"service": "shop", "check": check, "item": "", "verdict": "fail"}
+    listed = ",".join(f"{key}={json.dumps(value)}" for key, value in labels.items())
+    firing = 'alertname="EvalspanObjectiveBurn",alertstate="firing",service="shop"'
+    burns = {"6h": "critical", "1d": "warning", "3d": "warning"}
+    slo = f"slo={json.dumps(check)}"
+    samples = [
+        {"labels": f'ALERTS{{{firing},severity="{severity}",window="{window}",{slo}}}', "value": 1}
+        for window, severity in burns.items()
+    ]
+    asked = {"expr": f"ALERTS{{{firing}}}", "eval_time": "50m", "exp_samples": samples}
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": f"evalspan_verdicts_total{{{listed}}}", "values": "0+9x60"}],
+        "promql_expr_test": [asked],
+    }
+    return yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}, allow_unicode=True)
 
 
 def test_an_objective_of_no_check_is_a_mistake_with_its_line(tmp_path: Path) -> None:

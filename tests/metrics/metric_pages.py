@@ -36,6 +36,21 @@ def scores(*rows: Mapping[str, Any]) -> pl.DataFrame:
     return pl.DataFrame([base | dict(row) for row in rows], schema=SCORES)
 
 
+def calls(*rows: Mapping[str, Any]) -> pl.DataFrame:
+    """Return model calls, with what the rows say instead."""
+    words = ("operation", "provider", "request_model", "response_model", "prompt_hash", "trace_id")
+    base = dict.fromkeys((*words, "service_name", "prompt_name", "prompt_version"), "x")
+    base |= {"error_type": None, "role": "llm", "counts": True}
+    base |= {"duration_ms": 1500.0, "time_to_first_token_ms": 10.0}
+    base |= {"input_tokens": 400, "output_tokens": 90}
+    named = [base | {k: v for k, v in row.items() if k in base} | _models(row) for row in rows]
+    return pl.DataFrame(named, schema_overrides={"error_type": pl.String})
+
+
+def _models(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"response_model": row["model"]} if "model" in row else {}
+
+
 def verdicts_of(*customers: str, verdict: str = "pass") -> pl.DataFrame:
     """Return one verdict for each of the customers."""
     return scores(*({"verdict": verdict, "customer": customer} for customer in customers))

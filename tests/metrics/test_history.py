@@ -1,6 +1,7 @@
 """The past as text: what a scrape at each step would have shown."""
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,6 +18,7 @@ from evalspan.metrics import OTHER, History, Metrics
 
 STEP = 60
 VALUE = "evalspan_check_value"
+TOTAL = "evalspan_verdicts_total"
 EXPIRE = timedelta(hours=1)
 HOURS = 6
 UNTIL = START + HOURS * 3600
@@ -35,9 +37,10 @@ def written(
     budgets: dict[str, int] | None = None,
     until: float = UNTIL,
     step: int = STEP,
+    **more: Any,  # noqa: ANN401 - whatever metrics take
 ) -> str:
     """Return the text of these verdicts, added an hour at a time."""
-    metrics = metrics_with(budgets or {"customer": 50}, Clock())
+    metrics = metrics_with(budgets or {"customer": 50}, Clock(), **more)
     history = History(
         metrics,
         folder,
@@ -74,10 +77,14 @@ def shown_at(history: list[tuple[float, float]], at: float) -> float | None:
     return near[-1] if near else None
 
 
-def live(rows: Sequence[Row], at: Sequence[float]) -> list[dict[Key, float]]:
+def live(
+    rows: Sequence[Row],
+    at: Sequence[float],
+    **more: Any,  # noqa: ANN401 - whatever metrics take
+) -> list[dict[Key, float]]:
     """Return what the page shows at these times, scraped at each step until then."""
     clock = Clock(START)
-    metrics = metrics_with({"customer": 50}, clock, expire_after=EXPIRE)
+    metrics = metrics_with({"customer": 50}, clock, expire_after=EXPIRE, **more)
     waiting, pages = sorted(rows, key=lambda row: row["time"]), []
     while clock.now < max(at):
         clock.forward(STEP)
@@ -114,7 +121,7 @@ ROWS = st.builds(
     st.sampled_from(["acme", "globex", None]),
     st.sampled_from(["pass", "pass", "fail", None]),
     st.sampled_from([None, None, None, "it broke"]),
-    st.sampled_from([None, 0.0, 0.05, 7.0, 2000.0]),
+    st.sampled_from([None, 0.0, 0.05, 7.0, 2000.0, -3.0, -0.5, float("inf"), float("nan")]),
 )
 
 
@@ -124,27 +131,80 @@ IDLE_FOR_AN_HOUR = [
 ]
 
 
-@example(rows=IDLE_FOR_AN_HOUR)
-@given(rows=st.lists(ROWS, max_size=25))
+BOUNDS = st.sampled_from([None, {"latency": (-2.0, 0.0, 50.0)}, {"latency": (0.5,)}])
+
+
+@example(rows=IDLE_FOR_AN_HOUR, bounds=None)
+@given(rows=st.lists(ROWS, max_size=25), bounds=BOUNDS)
 @settings(
     max_examples=25,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a story is slow to tell again
     deadline=None,
 )
 def test_it_is_what_scrapes_would_have_shown(
-    rows: list[Row], tmp_path_factory: pytest.TempPathFactory
+    rows: list[Row],
+    bounds: dict[str, tuple[float, ...]] | None,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    found = samples(written(rows, tmp_path_factory.mktemp("history")))
+    found = samples(written(rows, tmp_path_factory.mktemp("history"), bounds=bounds))
     at = [START + STEP * number for number in (1, 2, 30, 59, 60, 61, 119, 150, 200, 300, 359)]
-    for time, page in zip(at, live(rows, at), strict=True):
-        for key, value in page.items():
-            assert shown_at(found[key], time) == pytest.approx(value), (key, time)
+    same_as_live(found, rows, at, bounds=bounds)
     for (name, labels), history in found.items():
         times = [time for time, _ in history]
         assert times == sorted(set(times)), (name, labels)
         assert history[0][1] == 0
         assert history[-1][1] == 0
         assert times[-1] < UNTIL
+
+
+def same_as_live(
+    found: dict[Key, list[tuple[float, float]]],
+    rows: Sequence[Row],
+    at: Sequence[float],
+    **more: Any,  # noqa: ANN401 - whatever metrics take
+) -> None:
+    """Fail where a page shows what the past does not, or the other way round."""
+    for time, page in zip(at, live(rows, at, **more), strict=True):
+        past = {key: shown_at(history, time) for key, history in found.items()}
+        for key, value in page.items():
+            assert past[key] == pytest.approx(value), (key, time)
+        assert {key for key, value in past.items() if value} <= page.keys()
+
+
+def test_what_overflows_the_budget_of_series_is_where_the_page_has_it(tmp_path: Path) -> None:
+    early = [(n, f"c{n}") for n in range(14)]
+    late = [(200 + n, f"c{n}") for n in range(8, 14)]  # when the early ones have expired
+    rows = [
+        {"time": moment(START + 60 * n + 5), "customer": customer, "verdict": "pass", "value": 1.0}
+        for n, customer in early + late
+    ]
+    found = samples(written(rows, tmp_path, series_budget=40))
+    at = [START + STEP * number for number in (3, 14, 40, 202, 209, 240)]
+    same_as_live(found, rows, at, series_budget=40)
+    assert _counted_by_customer(found, TOTAL).keys() == {*(f"c{n}" for n in range(14)), OTHER}
+    assert _counted_by_customer(found, TOTAL).total() == len(rows)
+    values = _counted_by_customer(found, f"{VALUE}_count")
+    assert (len(values), values.total()) == (2 * 2 + 1, len(rows))
+
+
+def _counted_by_customer(found: dict[Key, list[tuple[float, float]]], name: str) -> Counter[str]:
+    counted = Counter[str]()
+    for (of, labels), history in found.items():
+        if of == name:
+            counted[dict(labels)["customer"].strip('"')] += int(_rises(history))
+    return counted
+
+
+def test_numbers_below_zero_make_no_sum_of_the_past_fall(tmp_path: Path) -> None:
+    rows = [
+        {"time": moment(START + 60 * n + 5), "customer": "acme", "value": value}
+        for n, value in enumerate((5.0, -3.0, -4.0, 1.5))
+    ]
+    found = samples(written(rows, tmp_path))
+    (total,) = (history for (name, _), history in found.items() if name == f"{VALUE}_sum")
+    assert shown_at(total, START + 300) == 6.5
+    below = samples(written(rows, tmp_path, bounds={"latency": (-2.0, 0.0)}))
+    assert {name for name, _ in below if name.startswith(VALUE)} == {f"{VALUE}_bucket"}
 
 
 def test_counters_are_grouped_by_series_and_the_text_ends(tmp_path: Path) -> None:

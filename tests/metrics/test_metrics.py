@@ -9,32 +9,13 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from metric_pages import scores
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
+from pydantic import ValidationError
 
-from evalspan.metrics import DECLARED, Budgets, Gauge, Metrics, Page, serve
-
-SCORES = {
-    "check": pl.String,
-    "item": pl.String,
-    "verdict": pl.String,
-    "error": pl.String,
-    "skipped": pl.String,
-    "value": pl.Float64,
-    "cost_usd": pl.Float64,
-    "trace_id": pl.String,
-    "service_name": pl.String,
-    "prompt_name": pl.String,
-    "prompt_version": pl.String,
-    "model": pl.String,
-    "customer": pl.String,
-}
-
-
-def scores(*rows: dict) -> pl.DataFrame:
-    base = {"check": "latency", "item": "", "service_name": "shop", "model": "m", "trace_id": "t"}
-    return pl.DataFrame([base | row for row in rows], schema=SCORES)
+from evalspan.metrics import DECLARED, Budgets, Gauge, Metrics, MetricsSettings, Page, serve
 
 
 def page(metrics: Metrics) -> dict:
@@ -256,3 +237,13 @@ def test_units_and_infos_are_told_as_openmetrics_has_them() -> None:
         assert told[declared.family].type == declared.kind
     assert told["evalspan_wal_bytes"].unit == "bytes"
     assert 'evalspan_build_info{version="1.2"} 1.0' in text
+
+
+@pytest.mark.parametrize("bounds", [(10, 5), (1, 1), (-1, 0, -2)])
+def test_bounds_of_buckets_that_do_not_rise_are_a_mistake_of_the_config(bounds: tuple) -> None:
+    with pytest.raises(ValidationError, match="expected numbers that rise"):
+        MetricsSettings(buckets={"latency": bounds})
+
+
+def test_bounds_of_buckets_that_rise_are_taken() -> None:
+    assert MetricsSettings(buckets={"latency": (-1, 0, 2.5)}).buckets == {"latency": (-1, 0, 2.5)}

@@ -122,7 +122,7 @@ def test_a_target_that_falls_in_one_slice_only_is_a_veto() -> None:
     found = compare(before, after)
     assert found.checks[0].standing == "improved"
     assert found.verdict == "rejected"
-    assert "target falls for customer=c0 from 1.00 to 0.50" in found.reasons[0]
+    assert "target falls for customer=c0: 100.0 % → 50.0 %" in found.reasons[0]
 
 
 def test_verdicts_that_vanish_are_a_reservation() -> None:
@@ -138,7 +138,7 @@ def test_slow_answers_are_a_veto() -> None:
     old = [tried(n, {"target": "fail"}, duration_ms=100.0) for n in range(60)]
     new = [tried(n, {"target": "pass"}, duration_ms=200.0 - n) for n in range(60)]
     found = judge(old, new, "target", SETTINGS)
-    assert found.reasons == ("50 of 60 answers take over 50% more time than before",)
+    assert found.reasons == ("50 of 60 answers take over 50 % more time than before",)
 
 
 def test_a_few_slow_answers_are_no_veto() -> None:

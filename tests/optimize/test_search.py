@@ -68,7 +68,7 @@ async def test_a_prompt_that_breaks_another_check_is_rejected_for_that_reason() 
     assert found.accepted is None
     reason = found.rejected[0].reason
     assert reason.startswith("improves form by")
-    assert "but language falls from 1.00 to 0." in reason
+    assert "but language falls: 100.0 % → " in reason
     assert found.rejected[0].judgement.part == "holdout"
 
 
@@ -82,13 +82,13 @@ async def test_a_slice_that_gets_worse_is_a_veto() -> None:
     chosen = OptimizeSettings(rounds=1, mutators=SCRIPTED)
     found = (await run("RULE. SMALL.", frame=cases(240, 240, slices=4), chosen=chosen)).outcome
     assert found.verdict == "rejected"
-    assert "form falls for customer=c0 from" in found.rejected[0].reason
+    assert "form falls for customer=c0: " in found.rejected[0].reason
     assert found.rejected[0].judgement.checks[0].standing == "improved"
 
 
 async def test_a_dearer_prompt_is_rejected() -> None:
     found = (await run("RULE. SLOW.")).outcome
-    assert "an answer takes tokens 900% more than before, 50% is allowed" in (
+    assert "an answer takes tokens 900 % more than before, 50 % is allowed" in (
         found.rejected[0].reason
     )
 

@@ -2,11 +2,14 @@
 
 import os
 import signal
+import time
 
 
 def dies(number: int) -> None:
-    """Do nothing, but 3 dies of a signal and 4 raises."""
+    """Do nothing, but 3 dies of a signal, 4 raises, 5 never ends."""
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     if number == 4:
         raise KeyError(number)
+    while number == 5:
+        time.sleep(1)

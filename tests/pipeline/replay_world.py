@@ -79,11 +79,14 @@ def settings_of(data: Path, *, window_seconds: int = WINDOW_SECONDS) -> Settings
 QUIET: Sequence[Requests] = [()] * (MAX_AGE_SECONDS + IDLE_SECONDS + 1)
 
 
-def write_log(folder: Path, plan: Sequence[Requests]) -> None:
-    """Write a segment for each list of requests, a second apart; a log goes on where it was."""
+def write_log(folder: Path, plan: Sequence[Requests], *, after_seconds: int = 0) -> None:
+    """Write a segment for each list of requests, a second apart; a log goes on where it was.
+
+    `after_seconds`: how long nothing came before.
+    """
     clock = StepClock()
     settings = WalSettings(fsync=False, keep_free_mib=0)
-    clock.now_ns += len(wal.segments(folder)) * SECOND_NS
+    clock.now_ns += (len(wal.segments(folder)) + after_seconds) * SECOND_NS
     for requests in plan:
         clock.now_ns += SECOND_NS
         writer = wal.Writer(folder, settings, clock)
@@ -131,7 +134,7 @@ class Lives:
         evaluator = evaluator_of(settings)
         try:
             write = write_side_of(settings, MortalStore(settings.tables_folder, happens), evaluator)
-            _take(write, flush_at)
+            take(write, flush_at)
         finally:
             evaluator.close()
 
@@ -145,7 +148,7 @@ class Lives:
         return {table.name: _text(tables.scan(table).collect()) for table in model.TABLES}
 
 
-def _take(write: WriteSide, flush_at: int | None) -> None:
+def take(write: WriteSide, flush_at: int | None) -> None:
     """Go through the log as the pipeline's loop does: a step that fails is tried again."""
     while waiting := write.waiting():
         for segment in waiting:

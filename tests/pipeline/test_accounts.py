@@ -1,17 +1,21 @@
 """The differences of the ledger, counted on: 0 in health, else what is missing."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from read_world import World
 
 from evalspan import pipeline, testing
 from evalspan.model import SCORES, SPANS, Table
+from evalspan.pipeline import _accounts
 from evalspan.pipeline._accounts import Accounts
-from evalspan.pipeline._gauges import gauges, write_word
+from evalspan.pipeline._gauges import gauges
 from evalspan.pipeline._judge import Judging
+from evalspan.pipeline._word import write_word
 from evalspan.store import Store
 
 CHECKLIST = """
@@ -119,11 +123,80 @@ def test_a_look_reads_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert read == []
 
 
+def accounts_of(books: Books, checklists: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a process that begins now counts."""
+    world = books.world
+    return Accounts(world.settings.log_folder, world.tables, checklists).look()
+
+
+@pytest.mark.parametrize("answers", [0, 2, 5])
+def test_nothing_is_missing_of_a_judge_that_left_the_config(answers: int, tmp_path: Path) -> None:
+    books = Books(tmp_path)
+    for count in (2, 3):
+        books.calls(count)
+        if answers >= books.next - 1:
+            books.judge(count)
+    found = accounts_of(books, ())
+    assert set(found["evaluations_unaccounted"].values()) == {0}
+    assert found["evaluations_pending"] == {}
+    # and when it comes back, it goes on where it was
+    found = accounts_of(books, ("tone",))
+    assert set(found["evaluations_unaccounted"].values()) == {0}
+    assert found["evaluations_pending"] == {"tone": 5 - answers}
+
+
+def test_many_segments_are_compared_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books = Books(tmp_path)
+    for count in (1, 2, 1, 6, 1, 1, 2):
+        if books.next == 11:
+            books.judge(10)
+        books.calls(count)
+    whole = accounts_of(books, ("tone",))
+    monkeypatch.setattr(_accounts, "AT_ONCE", 6)
+    parted = Accounts(books.world.settings.log_folder, books.world.tables, ("tone",))
+    parts = list(pairwise([0, *parted._parts(0, 7)]))
+    expected = [parted._expected(begun, done) for begun, done in parts]
+    assert (parts[-1][1], sum(expected)) == (7, 2 * 14)
+    assert [n for n, (begun, done) in zip(expected, parts, strict=True) if done - begun > 1] == [
+        6,
+        6,
+    ]
+    assert max(expected) == 12  # a segment is not taken apart
+    assert parted.look() == whole
+    assert whole["evaluations_unaccounted"] == {"json_valid": 0, "tone": 0}
+    assert whole["evaluations_pending"] == {"tone": 4}
+
+
+def test_what_is_deleted_by_segments_is_missed_by_nobody(tmp_path: Path) -> None:
+    """The tables that the README names, with the predicate that it names."""
+    books = Books(tmp_path)
+    for _ in range(4):
+        books.calls(2)
+    books.judge(8)
+    for name in ("spans", "events", "ledger", "settled", "scores", "quarantine"):
+        path = books.world.settings.tables_folder / name
+        if path.exists():
+            DeltaTable(path).delete("segment <= 2")
+    fresh = pipeline.store_of(books.world.settings)
+    found = Accounts(books.world.settings.log_folder, fresh, ("tone",)).look()
+    assert found == {
+        "spans_unaccounted": 0,
+        "evaluations_unaccounted": {"json_valid": 0, "tone": 0},
+        "evaluations_pending": {"tone": 0},
+    }
+    assert pipeline.read_ledger(books.world.settings).balanced
+    books.calls(1)  # and it goes on
+    books.judge(1)
+    assert pipeline.read_ledger(books.world.settings).balanced
+
+
 def test_a_scrape_shows_the_accounts(tmp_path: Path) -> None:
     books = Books(tmp_path)
     books.calls(2)
     settings = books.world.settings
-    write_word(settings.run_folder / "accounts.json", books.accounts.look())
+    write_word(settings.run_folder / "accounts.json", books.accounts.look(), sync=False)
     evaluator = pipeline.evaluator_of(settings)
     write = pipeline.write_side_of(settings, books.world.tables, evaluator)
     found = {

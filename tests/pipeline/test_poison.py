@@ -1,6 +1,7 @@
 """Segments that end the process again and again: what is to blame is set aside, and counted."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from poison_world import dies
 from replay_world import QUIET, Every, Killed, Lives, Requests, settings_of, write_log
 
 from evalspan import decode, evaluate, normalize, settle, wal
@@ -16,12 +16,14 @@ from evalspan.model import EVENTS, LEDGER, QUARANTINE, SCORES, SETTLED, SPANS
 from evalspan.pipeline import evaluator_of, read_ledger, settler_of
 from evalspan.pipeline._poison import (
     CRASHES,
+    Poison,
     SetAsideError,
     _decodes,
     _evaluates,
     _settles,
 )
-from evalspan.pipeline._trial import Trial, culprits, ending
+from evalspan.pipeline._trial import StoppedError, Trial, ending
+from evalspan.pipeline._word import read_word, write_word
 from evalspan.testing import log_record, logs_request, plain_span, request, span, span_id, trace_id
 
 BAD = 7
@@ -35,7 +37,7 @@ class PanicError(BaseException):
 class Here:
     """A trial in this process, where the tests have broken something."""
 
-    def __init__(self, work: Callable[..., object]) -> None:
+    def __init__(self, work: Callable[..., object], _stop: Callable[[], bool]) -> None:
         self._work = work
 
     def __call__(self, *arguments: Any) -> str:  # noqa: ANN401 - those of the work
@@ -183,34 +185,18 @@ def test_what_was_set_aside_is_set_aside_again_after_every_crash(
     assert killed.rows() == lives.rows()
 
 
-def test_a_trace_that_cannot_be_evaluated_has_an_error_for_each_check(
-    lives: Lives, undisturbed: Lives, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _evaluating_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Break evaluate where it would have to look at the bad trace."""
     _broken(
         monkeypatch,
         evaluate.Evaluator,
         "evaluate",
         lambda _self, spans, _context: BAD_TRACE in spans["trace_id"].to_list(),
     )
-    assert _live(lives) == CRASHES
-    scores = lives.frame(SCORES)
-    bad = scores.filter(trace_id=BAD_TRACE)
-    assert set(bad["error"]) == {"stage evaluate raised PanicError"}
-    assert sorted(bad["check"].unique()) == ["finish_reason", "latency", "status", "tool_loop"]
-    assert (
-        _others(scores)
-        .drop("evaluated_time")
-        .equals(_others(undisturbed.frame(SCORES)).drop("evaluated_time"))
-    )
-    book = read_ledger(settings_of(lives.data))
-    assert book.balanced
-    assert book.pending == 0
-    assert {line.check: line.error for line in book.checks}["status"] == 2
 
 
-def test_a_trace_that_cannot_be_settled_has_an_error_for_each_check(
-    lives: Lives, undisturbed: Lives, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _settling_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Break settle where the bad trace would settle."""
     whole, flush = settle.Settler.push, settle.Settler.flush
 
     def settles(settlement: settle.Settlement) -> settle.Settlement:
@@ -223,13 +209,36 @@ def test_a_trace_that_cannot_be_settled_has_an_error_for_each_check(
 
     monkeypatch.setattr(settle.Settler, "push", push)
     monkeypatch.setattr(settle.Settler, "flush", lambda self, *given: settles(flush(self, *given)))
-    assert _live(lives) == CRASHES + 1, "the last one to begin anew without the trace"
+
+
+@pytest.mark.parametrize(
+    ("breaks", "stage", "deaths"),
+    [
+        (_evaluating_dies, "evaluate", CRASHES),
+        (_settling_dies, "settle", CRASHES + 1),  # the last one to begin anew without the trace
+    ],
+    ids=["evaluate", "settle"],
+)
+def test_a_trace_that_a_stage_dies_of_has_an_error_for_each_check(
+    breaks: Callable[[pytest.MonkeyPatch], None],
+    stage: str,
+    deaths: int,
+    lives: Lives,
+    undisturbed: Lives,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    breaks(monkeypatch)
+    begun = datetime.now(UTC)
+    assert _live(lives) == deaths
     assert lives.frame(SPANS).height == 18, "what is stored stays"
-    assert lives.frame(SETTLED).filter(trace_id=BAD_TRACE).is_empty()
+    settled = set(lives.frame(SETTLED)["trace_id"])
+    assert (BAD_TRACE in settled) == (stage == "evaluate")
     scores = lives.frame(SCORES)
     bad = scores.filter(trace_id=BAD_TRACE)
-    assert set(bad["error"]) == {"stage settle raised PanicError"}
+    assert set(bad["error"]) == {f"stage {stage} raised PanicError"}
+    assert sorted(bad["check"].unique()) == ["finish_reason", "latency", "status", "tool_loop"]
     assert bad.filter(check="status").height == 2
+    assert bad.filter(pl.col("evaluated_time") < begun).is_empty(), "made now, as all others"
     assert (
         _others(scores)
         .drop("evaluated_time")
@@ -238,6 +247,7 @@ def test_a_trace_that_cannot_be_settled_has_an_error_for_each_check(
     book = read_ledger(settings_of(lives.data))
     assert book.balanced
     assert book.pending == 0
+    assert {line.check: line.error for line in book.checks}["status"] == 2
 
 
 def test_a_log_record_that_cannot_be_read_costs_its_span_only(
@@ -280,13 +290,42 @@ def test_kills_at_the_same_place_blame_nothing(
     assert lives.rows()["quarantine"] == undisturbed.rows()["quarantine"] == []
 
 
-def test_a_trial_survives_what_it_tries() -> None:
-    trial = Trial(dies)
-    try:
-        found = [trial(number) for number in (1, 3, 4, 2)]
-    finally:
-        trial.close()
-    assert found == ["", "ended the process (SIGKILL)", "raised KeyError", ""]
+def test_a_search_that_is_told_to_stop_decides_nothing_and_counts_no_crash(
+    lives: Lives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _decoding_dies(monkeypatch)
+    for _ in range(CRASHES):
+        with pytest.raises(PanicError):
+            lives.run()
+
+    def stopped(_self: Here, *_arguments: Any) -> str:  # noqa: ANN401
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Here, "__call__", stopped)
+        for _ in range(2 * CRASHES):
+            with pytest.raises(StoppedError):
+                lives.run()
+    assert read_word(lives.data / "run" / "poison.json") is None
+    lives.run()
+    assert lives.frame(QUARANTINE).height == 1
+
+
+def test_crashes_of_segments_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    write_log(tmp_path / "log", [(), (), ()])
+    segments = wal.segments(tmp_path / "log")
+    log_id = segments[0].log_id
+    crashes = {"1:settle": CRASHES, "2:evaluate": 1, "3:decode": 1}
+    write_word(
+        tmp_path / "run" / "crashes.json", {"log_id": log_id, "segments": crashes}, sync=False
+    )
+    poison = Poison(tmp_path / "run", pytest.fail, pytest.fail)
+    assert poison.suspects_settling(log_id)
+    poison.forget(2)
+    assert not poison.suspects_settling(log_id), "or everything that is pushed is kept for ever"
+    kept = read_word(tmp_path / "run" / "crashes.json")
+    assert kept is not None
+    assert kept["segments"] == {"2:evaluate": 1, "3:decode": 1}
 
 
 def test_the_stages_can_be_tried_in_another_process(lives: Lives) -> None:
@@ -306,31 +345,6 @@ def test_the_stages_can_be_tried_in_another_process(lives: Lives) -> None:
         assert trial(*arguments) == ""
         assert trial("nonsense").startswith("raised")
         trial.close()
-
-
-@pytest.mark.parametrize(
-    ("bad", "blamed"),
-    [
-        ([{2}], [2]),
-        ([{0}, {7}, {8}], [0, 7, 8]),
-        ([{1, 5}], [5]),  # only together: the later one
-        ([set(range(10)) - {4}], [9]),
-        ([], []),
-        ([set()], []),  # it fails whatever it is given
-    ],
-    ids=str,
-)
-def test_culprits_are_those_without_which_it_works(bad: list[set[int]], blamed: list[int]) -> None:
-    def fails(units: Sequence[int]) -> str:
-        return "raised" if any(group <= set(units) for group in bad) else ""
-
-    assert [unit for unit, _ in culprits(range(10), fails)] == blamed
-
-
-def test_a_search_without_end_blames_what_is_left() -> None:
-    units = range(10_000)
-    found = culprits(units, lambda some: "raised" if some else "")
-    assert [unit for unit, _ in found] == list(units)
 
 
 def test_decode_keeps_what_it_is_told_to_leave_out() -> None:

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from evalspan import pipeline, receive
 from evalspan.__main__ import app
-from evalspan.pipeline._gauges import read_word
+from evalspan.pipeline._word import read_word
 
 REFUSED = {("logs", "busy"): 1, ("traces", "log_full"): 2, ("traces", "unreadable"): 3}
 
@@ -27,6 +27,7 @@ def test_what_receivers_before_refused_is_kept_for_the_ledger_and_counted_from_z
         counters.rejected.update(REFUSED)
         receive.write_snapshot(counters, word)
         found = read_word(word)
+        assert found
         assert found["rejected"]["traces"] == {"log_full": 2, "unreadable": 3}
         all_lives = {"log_full": 2 * life, "unreadable": 3 * life}
         assert found["rejected_in_all"]["traces"] == all_lives

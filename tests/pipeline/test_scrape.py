@@ -1,5 +1,6 @@
 """What a scrape shows while the pipeline works, and what checks cannot make of it."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -7,13 +8,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 from prometheus_client.core import Metric
-from replay_world import QUIET, settings_of, write_log
+from replay_world import QUIET, Every, MortalStore, settings_of, take, write_log
 
 from evalspan import model, wal
 from evalspan.pipeline import evaluator_of, metrics_of, store_of, write_side_of
 from evalspan.pipeline._build import checklists_of
 from evalspan.pipeline._gauges import gauges
 from evalspan.pipeline._settings import Settings
+from evalspan.store import StoreError
 from evalspan.testing import request, span
 
 OPERATIONS = "gen_ai_client_operation_duration_seconds"
@@ -96,6 +98,30 @@ def test_a_replay_counts_no_call_again_where_no_check_is_configured(tmp_path: Pa
 
     assert set(live().values()) == {5.0}
     assert set(live().values()) == {0.0}
+
+
+def test_a_disk_that_fails_after_any_commit_costs_no_count(tmp_path: Path) -> None:
+    calls = request(*(span(number=100 * n, trace=n) for n in range(1, 6)))
+
+    def counted(folder: Path, happens: Callable[[str], None]) -> dict[tuple[str, str], float]:
+        settings = settings_of(folder)
+        write_log(settings.log_folder, [[("traces", calls)], *QUIET])
+        evaluator, shown = evaluator_of(settings), metrics_of(settings)
+        tables = MortalStore(settings.tables_folder, happens)
+        take(write_side_of(settings, tables, evaluator, shown), None)
+        evaluator.close()
+        samples = [s for metric in shown.collect() for s in metric.samples]
+        return {
+            (s.name, str(s.labels)): s.value
+            for s in samples
+            if s.name.endswith(("_total", "_count"))
+        }
+
+    refusals = Every(StoreError)
+    undisturbed = counted(tmp_path / "whole", lambda _: None)
+    assert sum(undisturbed.values()) > 0
+    assert counted(tmp_path / "refused", refusals) == undisturbed
+    assert "after ledger of 1" in refusals.places
 
 
 def _items(settings: Settings, *items: str) -> set[str]:

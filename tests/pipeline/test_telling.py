@@ -7,17 +7,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import polars as pl
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from read_world import World
+from structlog.testing import capture_logs
 
 from evalspan import pipeline, report
 from evalspan.model import REGRESSIONS
 from evalspan.pipeline._report import Post, flush, outbox_of, save_report
 from evalspan.pipeline._telling import Telling
 from evalspan.pipeline._told import Told
+from evalspan.pipeline._watch import look
+from evalspan.pipeline._word import read_word
 from evalspan.report._call import Sent
 
 
@@ -295,3 +299,121 @@ def test_notes_of_long_ago_are_forgotten(tmp_path: Path) -> None:
     assert told.is_noted("a", "page")
     told.forget(datetime.now(UTC) + timedelta(hours=1))
     assert not told.is_noted("a", "page")
+
+
+def breaking(broken: Callable[..., bool], real: Callable[..., Any]) -> Callable[..., Any]:
+    """Do it, but raise where `broken` says so of the arguments."""
+
+    def maybe(*args: Any, **more: Any) -> Any:  # noqa: ANN401 - as the real one
+        if broken(*args):
+            raise ValueError("a lone surrogate")  # noqa: EM101, TRY003
+        return real(*args, **more)
+
+    return maybe
+
+
+def other_of(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "id": "f" * len(row["id"])}
+
+
+def errors_of(settings: pipeline.Settings) -> dict[str, int]:
+    word = read_word(settings.run_folder / "analysis.json")
+    assert word
+    return {part: count for part, count in word["errors"].items() if count}
+
+
+def test_a_report_that_breaks_keeps_no_other_back_and_is_tried_again(
+    settings: pipeline.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sinks, now = Sinks(), datetime.now(UTC)
+    row = open_one(settings, now)
+    to_state(settings, other_of(row), "open", now + timedelta(seconds=1))
+    telling = Telling(settings, sinks.post(settings.reports_folder))
+
+    def tell(minutes: int) -> int:
+        telling.tell(side_of(settings), now + timedelta(minutes=minutes))
+        return telling.failures.counts["report"]
+
+    with monkeypatch.context() as patch, capture_logs() as lines:
+        broken = breaking(lambda asked, *_: asked["id"] == row["id"], report.build)
+        patch.setattr(report, "build", broken)
+        assert [tell(minute) for minute in (1, 2, 3, 4, 5)] == [1, 2, 2, 3, 3]
+    assert [made.id for made in report.load_all(settings.reports_folder).reports] == [
+        report.report_id(other_of(row)["id"])
+    ]
+    failed = [line for line in lines if line["event"] == "failed"]
+    assert {(x["log_level"], x["regression"], x["why"]) for x in failed} == {
+        ("error", row["id"], "ValueError: a lone surrogate")
+    }
+    assert tell(8) == 3
+    assert len(report.load_all(settings.reports_folder).reports) == 2
+
+
+def test_a_change_that_breaks_keeps_not_back_what_came_after_it(
+    settings: pipeline.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sinks, now = Sinks(), datetime.now(UTC)
+    row = open_one(settings, now)
+    to_state(settings, row, "resolved", now + timedelta(hours=1))
+    broken = breaking(lambda asked, *_: asked["state"] == "open", report.build)
+    monkeypatch.setattr(report, "build", broken)
+    run(settings, sinks, now + timedelta(hours=2))
+    assert sinks.states() == ["resolved"]
+    (page,) = report.load_all(settings.reports_folder).reports
+    assert page.state == "resolved"
+
+
+def test_a_look_ends_whatever_report_breaks_and_says_how_many(
+    settings: pipeline.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look(settings, [side_of(settings)], None)
+    made = len(report.load_all(settings.reports_folder).reports)
+    assert made
+    assert errors_of(settings) == {}
+    monkeypatch.setattr("evalspan.pipeline._telling.REFRESH", timedelta(0))
+    monkeypatch.setattr(report, "build", breaking(lambda *_: True, report.build))
+    look(settings, [side_of(settings)], None)
+    assert errors_of(settings) == {"page": made}
+
+
+def test_a_search_that_cannot_be_told_is_tried_again(
+    settings: pipeline.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    rows = [open_one(settings, now)]
+    rows.append(other_of(rows[0]))
+    names = ("aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb")
+    for row, name in zip(rows, names, strict=True):
+        findings = side_of(settings).causes(row, now, write=False)
+        found = {**outcome(now), "experiment": name}
+        save_report(settings, side_of(settings), row, findings, now, outcome=found)
+    sinks = Sinks()
+    telling = Telling(settings, sinks.post(settings.reports_folder))
+    post = telling._post
+    with monkeypatch.context() as patch:
+        first = breaking(
+            lambda _, made: made.optimization.experiment == names[0], Post.put_optimization
+        )
+        patch.setattr(Post, "put_optimization", first)
+        telling.tell_optimizations(now)
+    assert telling.failures.counts["search"] == 1
+    for minutes in (1, 30):
+        telling.tell_optimizations(now + timedelta(minutes=minutes))
+        flush(post, now + timedelta(minutes=minutes))
+    told = [b["experiment"] for b in sinks.bodies if b["event"] == "evalspan.optimization"]
+    assert sorted(told) == sorted(names)
+
+
+def test_a_report_with_a_search_is_built_once(
+    settings: pipeline.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    row, side = open_one(settings, now), side_of(settings)
+    findings = side.causes(row, now, write=False)
+    save_report(settings, side, row, findings, now, outcome=outcome(now))
+    built = Mock(wraps=report.build)
+    monkeypatch.setattr(report, "build", built)
+    made = save_report(settings, side, row, findings, now)
+    assert made.optimization
+    assert made.optimization.experiment == outcome(now)["experiment"]
+    assert built.call_count == 1

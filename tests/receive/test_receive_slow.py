@@ -1,11 +1,14 @@
 """Senders that take their time, and more senders than there is memory for."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
+import pytest
 
 from evalspan.receive._budget import Budget, BusyError
 from evalspan.receive._counters import Counters
@@ -21,6 +24,19 @@ EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 async def never() -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
     yield b""
+
+
+@asynccontextmanager
+async def silent_senders(receiver: Any, until: Until, count: int) -> AsyncIterator[None]:  # noqa: ANN401 - the fixture's
+    """So many calls that send nothing; when they have hung up, every place is free again."""
+    async with grpc.aio.insecure_channel(receiver.address) as channel:
+        calls = [channel.stream_unary(EXPORT)(never()) for _ in range(count)]
+        await until(lambda: receiver.counters.requests["traces"] == count)
+        yield
+        for call in calls:
+            call.cancel()
+    await until(lambda: receiver.counters.in_flight_requests == 0)
+    assert receiver.counters.in_flight_bytes == 0
 
 
 async def test_a_sender_that_sends_nothing_gives_its_place_back(start: Start) -> None:
@@ -70,15 +86,9 @@ async def test_senders_that_send_nothing_lock_nobody_out(start: Start, until: Un
         max_message_mib=1,
         max_in_flight_mib=8,
     )
-    async with grpc.aio.insecure_channel(receiver.address) as channel:
-        silent = [channel.stream_unary(EXPORT)(never()) for _ in range(8)]
-        await until(lambda: receiver.counters.in_flight_bytes == 8 * 2**20)
+    async with silent_senders(receiver, until, 8):
         assert await receiver.call("trace", b"x") == b""
         assert receiver.counters.rejected == {("traces", "slow_sender"): 1}, "one place was enough"
-        for call in silent:
-            call.cancel()
-    await until(lambda: receiver.counters.in_flight_requests == 0)
-    assert receiver.counters.in_flight_bytes == 0
 
 
 async def test_more_silent_senders_than_places_pass_by_one_another(
@@ -91,14 +101,51 @@ async def test_more_silent_senders_than_places_pass_by_one_another(
         max_message_mib=1,
         max_in_flight_mib=2,
     )
-    async with grpc.aio.insecure_channel(receiver.address) as channel:
-        silent = [channel.stream_unary(EXPORT)(never()) for _ in range(20)]
-        await until(lambda: receiver.counters.in_flight_requests >= 2)
+    async with silent_senders(receiver, until, 20):
         answers = await asyncio.gather(*(receiver.call("trace", b"x") for _ in range(5)))
         assert answers == [b""] * 5
-        for call in silent:
-            call.cancel()
+
+
+@pytest.mark.parametrize("own_connection", [True, False])
+async def test_an_honest_sender_has_its_turn_among_many_that_send_nothing(
+    start: Start, until: Until, *, own_connection: bool
+) -> None:
+    receiver = await start(
+        read_timeout="60s",
+        crowded_read_timeout="60s",
+        busy_wait="3s",
+        max_message_mib=1,
+        max_in_flight_mib=8,
+    )
+    codes: Counter[Code] = Counter()
+
+    async def silent(channel: grpc.aio.Channel) -> None:
+        while True:  # it comes back at once, whatever it is asked
+            codes[await channel.stream_unary(EXPORT)(never()).code()] += 1
+
+    async def honest(channel: grpc.aio.Channel) -> bool:
+        """Whether it is served when it comes back a few times, as a Collector does."""
+        for _ in range(5):
+            with suppress(grpc.aio.AioRpcError):
+                return bool(await channel.unary_unary(EXPORT)(b"x") == b"")
+        return False
+
+    apart = [("grpc.use_local_subchannel_pool", 1)]
+    async with (
+        grpc.aio.insecure_channel(receiver.address) as channel,
+        grpc.aio.insecure_channel(receiver.address, apart) as own,
+    ):
+        crowd = [asyncio.ensure_future(silent(channel)) for _ in range(200)]
+        await until(lambda: receiver.counters.in_flight_requests == 200)
+        served = [await honest(own if own_connection else channel) for _ in range(3)]
+        for task in crowd:
+            task.cancel()
+        await asyncio.wait(crowd)
+    assert all(served), "it has the address of all the others"
+    assert set(codes) <= {Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED}, "it is told to come back"
     await until(lambda: receiver.counters.in_flight_requests == 0)
+    assert receiver.counters.accepted["traces"] == 3
+    assert receiver.counters.rejected["traces", "slow_sender"] > 0
     assert receiver.counters.in_flight_bytes == 0
 
 
@@ -134,6 +181,27 @@ async def test_the_budget_is_first_come_first_served_and_never_overdrawn() -> No
     assert counters.in_flight_bytes == 0
 
 
+async def test_a_peer_that_asks_often_is_not_in_the_way_of_the_others() -> None:
+    budget = Budget(1, Counters())
+    await budget.reserve(1, 10, "crowd")
+    order: list[str] = []
+
+    async def take(peer: str) -> None:
+        await budget.reserve(1, 10, peer)
+        order.append(peer)
+        budget.release(1)
+
+    peers = [*["crowd"] * 50, "one", "two", "one"]
+    waiting = [asyncio.ensure_future(take(peer)) for peer in peers]
+    await asyncio.sleep(0)
+    assert budget.waiting == len(peers)
+    budget.release(1)
+    await asyncio.gather(*waiting)
+    assert order[:6] == ["crowd", "one", "two", "crowd", "one", "crowd"]
+    assert sorted(order) == sorted(peers)
+    assert budget.waiting == 0
+
+
 async def test_who_gives_up_waiting_takes_nothing_with_him() -> None:
     counters = Counters()
     budget = Budget(10, counters)
@@ -158,6 +226,9 @@ class SlowNetwork:
 
     def add_done_callback(self, callback: Callable[[object], None]) -> None:
         self.sent.append(callback)
+
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:1"
 
     async def read(self) -> bytes:
         return b"x"

@@ -149,7 +149,7 @@ def change(**extra: object) -> dict[str, Any]:
 
 def outcome(**extra: object) -> dict[str, Any]:
     bad = proposal(
-        reason="improves json_schema by 30 points but language falls from 1.00 to 0.60",
+        reason="improves json_schema by 30 points but language falls: 100.0 % → 60.0 %",
         judgement=judgement("rejected"),
     )
     return {
@@ -158,7 +158,7 @@ def outcome(**extra: object) -> dict[str, Any]:
         "check": "json_schema",
         "created_time": NOW.isoformat(),
         "verdict": "accepted with reservations",
-        "summary": "json_schema rises from 60% to 95% on 120 cases.",
+        "summary": "json_schema rises: 60.0 % → 95.0 % on 120 cases.",
         "accepted": proposal(),
         "rejected": [bad],
         "better": [change()],

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from report_samples import FINDING, NOW, REGRESSION, outcome, proposal, sample
 
 from evalspan.report import Report, ReportError, ReportSettings, json_schema, schema_text
-from evalspan.report._reasons import failures
+from evalspan.report._reasons import _DATA, failures, plain
 
 
 def test_the_committed_schema_is_the_one_of_the_models() -> None:
@@ -30,19 +30,20 @@ def test_a_report_fits_its_schema_and_reads_back() -> None:
 
 def test_title_and_summary_need_no_statistics() -> None:
     report = sample()
-    assert report.title == "json_schema fell from 97.0 % to 60.0 % for customer = globex"
+    assert report.title == "json_schema for customer = globex fell: 97.0 % → 60.0 %"
     assert report.summary.startswith(
-        "Since 28 Feb 2026 16:00 UTC the pass rate of json_schema for customer = globex went from "
-        "97.0 % to 60.0 %, −37.0 points [−45.0, −29.0] (640 verdicts before, 80 after). "
+        "Since 28 Feb 2026 16:00 UTC the pass rate of json_schema for customer = globex went "
+        "97.0 % → 60.0 %, −37.0 points [−45.0, −29.0] (640 verdicts before, 80 after). "
         "Commonest failure: offers.price is a text, not a number, 31 of 32 failures (1 of 19 "
-        "before). Most likely cause: the prompt changed from v1 to v2 (93 % of the drop [80, 105])."
+        "before). Most likely cause: the prompt changed from v1 to v2 (93 % of the drop "
+        "[80 %, 105 %])."
     )
 
 
 def test_a_difference_that_is_adjusted_for_mix_is_called_like_for_like() -> None:
     assert "like for like" not in sample().summary
     report = sample(regression={**REGRESSION, "effect": -0.30})
-    assert "97.0 % to 60.0 %, −30.0 points like for like [−45.0, −29.0]" in report.summary
+    assert "97.0 % → 60.0 %, −30.0 points like for like [−45.0, −29.0]" in report.summary
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,23 @@ def test_the_summary_says_the_state(state: str, words: str) -> None:
 def test_a_mute_says_until_when_and_why() -> None:
     row = {**REGRESSION, "state": "muted", "mute_reason": "known", "mute_until": NOW}
     assert "Muted until 1 Mar 2026 12:00 UTC: known." in sample(regression=row).summary
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("open", "when it was raised"),
+        ("worsening", "when it fell further"),
+        ("recovered", "when it was back, without the time since"),
+        ("muted", "when it was muted"),
+        ("resolved", "when it ended, without the time since"),
+    ],
+)
+def test_the_summary_says_of_when_its_figures_are(state: str, words: str) -> None:
+    shown = NOW - timedelta(hours=1)
+    row = {**REGRESSION, "state": state, "detected_time": NOW, "state_time": shown}
+    expected = f"(640 verdicts before, 80 after, as of 1 Mar 2026 12:00 UTC, {words})"
+    assert expected in sample(regression=row).summary
 
 
 def test_the_states_stand_in_order_of_time() -> None:
@@ -105,6 +123,31 @@ def test_a_reason_says_what_the_cases_share(reasons: list[str], words: str) -> N
     assert [(each.words, each.count) for each in failed.reasons] == [(words, len(reasons))]
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        '"' + '\\"' * 100_000,
+        '"' + '\\"' * 100_000 + "\\",
+        '"' + '\\"' * 100_000 + "\\\n" * 3,
+        "'x" * 100_001,
+        "0123456789abcdef" * 12_000 + "g",
+        "1." * 100_000 + "x",
+        "https://" * 25_000,
+        "$" + "." * 200_000,
+        "$.a: " + ' is not of type "a"' * 10_000 + "x",
+        "$.a: x is not of types " + ', "a"' * 40_000 + "x",
+        "$.a: " + '"b" is a required property' * 8_000,
+        " at line 1" * 20_000,
+    ],
+)
+def test_a_hostile_reason_of_two_hundred_thousand_characters_is_read_at_once(reason: str) -> None:
+    assert _DATA.split(plain(reason))
+
+
+def test_a_value_that_was_cut_is_data_to_its_end() -> None:
+    assert _DATA.findall('is not "a text of \\" that goes on') == ['"a text of \\" that goes on']
+
+
 TEXTS = st.lists(st.tuples(st.text(max_size=80) | st.none(), st.booleans()), max_size=60)
 
 
@@ -143,9 +186,9 @@ def test_an_exemplar_gets_the_span_that_failed() -> None:
 @pytest.mark.parametrize(
     ("direction", "words"),
     [
-        ("improvement", "rose from"),
-        ("mix_shift", "the mix of traffic changed, from"),
-        ("revision", "the check itself was changed, pass rate from"),
+        ("improvement", "rose: "),
+        ("mix_shift", "moved because the mix of traffic changed: "),
+        ("revision", "moved because the check itself was changed: "),
     ],
 )
 def test_what_did_not_get_worse_is_not_called_so(direction: str, words: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from report_hostile import HOSTILE, hostile
-from report_samples import FINDING, NOW, REGRESSION, TRACES, sample
+from report_samples import FINDING, NOW, REGRESSION, TRACES, change, outcome, sample
 
 from evalspan.plugin import PluginError
 from evalspan.report import (
@@ -29,6 +29,7 @@ from evalspan.report import (
     render,
 )
 from evalspan.report._axes import time_ticks
+from evalspan.report._diff import side_by_side
 from evalspan.report._text import one_line, visible
 
 
@@ -53,8 +54,12 @@ def records(report: Report) -> list[LogRecord]:
 
 def acting(text: str) -> Iterator[str]:
     """Characters that do something instead of standing there."""
+    marks = 0
     for character in text:
-        if character not in "\n\t\u200c\u200d" and unicodedata.category(character)[0] == "C":
+        kind = unicodedata.category(character)
+        marks = marks + 1 if kind in {"Mn", "Me"} else 0
+        hidden = kind[0] == "C" or character in "\u115f\u1160\u2800\u3164\uffa0"
+        if marks > 8 or (hidden and character not in "\n\t\u200c\u200d"):
             yield character
 
 
@@ -87,6 +92,9 @@ def test_hostile_content_stays_text_in_markdown(name: str) -> None:
     assert "```" not in outside
     assert not re.search(r"(?<!\\)[<\[]|://|^level|^2026|^Set-Cookie", outside, re.MULTILINE)
     assert len(text) < 200_000
+    assert not re.search(r"(?<!`)(@|#\d)", outside), "nobody is called, nothing is linked"
+    rows = [line for line in outside.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) for row in rows} == {8}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -130,6 +138,28 @@ def test_lines_that_are_too_long_are_cut_with_a_marker() -> None:
     assert visible("\x1b[0m\u202e") == r"\x1b[0m\u202e"
 
 
+def test_what_is_no_trace_id_is_no_link() -> None:
+    changes = [change(trace_id=trace) for trace in ("..", "a/b", TRACES[0])]
+    page = Page(str(render(sample(outcome=outcome(better=changes)), "html")))
+    links = [str(value) for _, name, value in page.attributes if name == "href"]
+    found = [link.removeprefix("https://tempo.example/") for link in links if "tempo" in link]
+    assert TRACES[0] in found
+    assert all(re.fullmatch("[0-9a-f]{32}", trace) for trace in found)
+
+
+def test_attributes_of_a_record_are_short_lines_whatever_they_tell() -> None:
+    report = sample(
+        regression={**REGRESSION, "direction": "a\nb\x1b", "kind": "k" * 300},
+        findings=[{**FINDING, "kind": "c\u202e" * 200}],
+        outcome=outcome(verdict="v\n" * 200),
+    )
+    for record in records(report):
+        for value in attributes(record).values():
+            assert len(value.encode()) <= 100
+            assert "\n" not in value
+            assert not list(acting(value))
+
+
 def test_the_page_forbids_scripts_and_outside_assets() -> None:
     text = str(render(sample(), "html"))
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
@@ -147,10 +177,10 @@ def test_the_page_has_the_figures_the_charts_and_the_diffs() -> None:
     report = sample(findings=[FINDING, {**FINDING, "rank": 2, "share": 0.07}])
     text = str(render(report, "html")).replace("\N{NO-BREAK SPACE}", " ")
     for words in (
-        "json_schema fell from 97.0 % to 60.0 %",
+        "json_schema for customer = globex fell: 97.0 % → 60.0 %",
         "offers.price is a text, not a number",
         "31 of 32",
-        "97.0 % to 60.0 %, −37.0 points [−45.0, −29.0]",
+        "97.0 % → 60.0 %, −37.0 points [−45.0, −29.0]",
         "fell further",
         "pass rate of json_schema, %",
         "time, UTC",
@@ -167,6 +197,15 @@ def test_the_page_has_the_figures_the_charts_and_the_diffs() -> None:
         assert words in text
 
 
+def test_words_are_compared_while_that_takes_few_steps() -> None:
+    few = side_by_side("@@ -1,2 +1,2 @@\n-a long line\n+a short line\n same")
+    assert (few.count("<del>"), few.count("<ins>"), few.count("<td>same</td>")) == (1, 1, 2)
+    many = "\n".join(["-" + "a " * 990, "+" + "a " * 980 + "b"] * 25)
+    shown = side_by_side(f"@@ -1,25 +1,25 @@\n{many}")
+    assert shown.count("a " * 980 + "b") == 25
+    assert "<ins>" not in shown
+
+
 def test_every_renderer_says_what_failed() -> None:
     for name in ("html", "terminal", "markdown"):
         text = " ".join(str(render(sample(), name)).split())
@@ -174,6 +213,16 @@ def test_every_renderer_says_what_failed() -> None:
         assert "offers.price is a text, not a number" in text
         assert "31 of 32" in text
     assert body(records(sample())[0])["failures"]["reasons"][0]["count"] == 31
+
+
+def test_every_renderer_says_of_when_its_figures_are_and_what_became_of_each_proposal() -> None:
+    for name in ("html", "terminal", "markdown"):
+        text = str(render(sample(), name)).replace("\\", "")
+        text = " ".join(text.replace("\N{NO-BREAK SPACE}", " ").split())
+        assert "are as of 1 Mar 2026 12:00 UTC, when this report was made" in text
+        told = "7 proposals in 3 rounds: 1 accepted, 1 rejected, 5 left out"
+        assert told in text, name
+        assert not re.search(r"\d ?% to \d", text), name
 
 
 def test_a_bare_regression_renders_everywhere() -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalspan.store import Duplicates
@@ -25,6 +25,7 @@ def frame(found: list[tuple[str, str, int]], accepted: datetime = NOW) -> pl.Dat
 
 
 @given(st.lists(rows, max_size=12))
+@settings(deadline=None)
 def test_a_row_is_a_duplicate_exactly_when_it_came_before(batches: list[list]) -> None:
     seen = Duplicates(IDS, WINDOW)
     known: set[tuple[str, str, int]] = set()
@@ -40,6 +41,7 @@ def test_a_row_is_a_duplicate_exactly_when_it_came_before(batches: list[list]) -
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 8)), min_size=2, max_size=60),
     st.integers(1, 59),
 )
+@settings(deadline=None)
 def test_who_reads_the_kept_rows_back_comes_to_the_same_answers(
     came: list[tuple[int, int]], restart: int
 ) -> None:

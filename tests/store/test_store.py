@@ -5,11 +5,14 @@ import os
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake.exceptions import CommitFailedError
+from deltalake.table import TableOptimizer
 
 from evalspan import model
 from evalspan.store import Store, StoreError
@@ -67,6 +70,60 @@ def test_small_files_are_merged_and_no_segment_is_forgotten(tmp_path: Path) -> N
     assert store.committed(model.LEDGER, "log") == 12
     files = list((tmp_path / "ledger").rglob("*.parquet"))
     assert len(files) < 12
+
+
+def _refuse(monkeypatch: pytest.MonkeyPatch, error: Exception, times: int) -> None:
+    """Make so many compactions fail."""
+    whole, left = TableOptimizer.compact, [times]
+
+    def compact(self: TableOptimizer, *given: Any, **more: Any) -> Any:  # noqa: ANN401
+        if left[0]:
+            left[0] -= 1
+            raise error
+        return whole(self, *given, **more)
+
+    monkeypatch.setattr(TableOptimizer, "compact", compact)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CommitFailedError("the other writer was first"), OSError(errno.ENOSPC, "No space left")],
+    ids=["conflict", "full"],
+)
+def test_a_merge_that_fails_fails_no_commit_and_comes_again_later(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _refuse(monkeypatch, error, times=1)
+    store = Store(tmp_path, compact_every=5, keep_removed_hours=0)
+    for segment in range(1, 8):
+        assert store.commit(model.LEDGER, ledger(segment, 1), "log", segment)
+    assert store.failed_merges == {"ledger": 1}
+    assert len(list((tmp_path / "ledger").rglob("*.parquet"))) == 7
+    for segment in range(8, 13):
+        assert store.commit(model.LEDGER, ledger(segment, 1), "log", segment)
+    assert store.failed_merges == {"ledger": 1}
+    assert len(list((tmp_path / "ledger").rglob("*.parquet"))) < 12
+    assert store.scan(model.LEDGER).collect().height == 12
+
+
+def test_what_a_disk_did_not_confirm_is_waited_for_at_the_next_try(
+    tmp_path: Path, synced: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.commit(model.LEDGER, ledger(1, 1), "log", 1)
+
+    def broken(_path: Path, _folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("evalspan.store._delta.sync", broken)
+        for _ in range(2):  # it is there, and nobody knows for how long
+            with pytest.raises(StoreError, match="Input/output"):
+                store.commit(model.LEDGER, ledger(2, 1), "log", 2)
+    assert not store.commit(model.LEDGER, ledger(2, 1), "log", 2)
+    files = [path for path in (tmp_path / "ledger").rglob("*") if path.is_file()]
+    assert {str(path) for path in files} <= synced
+    assert store.scan(model.LEDGER).collect().height == 2
 
 
 @pytest.fixture
@@ -191,6 +248,20 @@ def test_a_damaged_log_of_a_table_is_one_line_that_says_what_to_do(
         assert len(told.splitlines()) == 1
         assert str(tmp_path / "ledger") in told
         assert "from a backup" in told
+
+
+def test_the_advice_on_a_damaged_table_says_what_moving_it_away_costs(tmp_path: Path) -> None:
+    told = {}
+    for table in (model.SCORES, model.LEDGER):
+        log = tmp_path / table.name / "_delta_log"
+        log.mkdir(parents=True)
+        (log / f"{0:020d}.json").write_bytes(b"garbage{")
+        with pytest.raises(StoreError) as error:
+            Store(tmp_path).scan(table)
+        told[table.name] = str(error.value)
+    assert "begins the table anew" in told["scores"]
+    assert "judges ask again" in told["scores"]
+    assert "judges" not in told["ledger"]
 
 
 def test_a_library_that_gives_up_is_told_in_one_line(

@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evalspan.config import ConfigError, parse_duration
+
+STDOUT = "-"
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -37,6 +40,11 @@ class _Console(Console):
         """Print; control characters of plain texts are replaced."""
         super().print(*(_harmless(o) if isinstance(o, str) else o for o in objects), **more)
 
+    def on_broken_pipe(self) -> None:
+        """Go on in silence where the reader has gone: the exit code is still an answer."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
 
 # Wide when a file or a pipe reads it: a cut table is no table.
 console = _Console(width=None if os.isatty(1) else 160, highlight=False)
@@ -47,7 +55,12 @@ def settings_of(config: Path | None, data: Path | None = None) -> Any:  # noqa: 
     """Return the settings of the config file that the options name."""
     from evalspan.pipeline import load_settings  # noqa: PLC0415 - start fast for --help
 
-    return load_settings(config, data=data)
+    settings = load_settings(config, data=data)
+    if settings.data.exists() and not settings.data.is_dir():
+        where = "data" if data is None else "--data"
+        message = f"{where}: {settings.data} is a file; expected a folder, which may be new"
+        raise ConfigError(message)
+    return settings
 
 
 def settings_to_read(config: Path | None, data: Path | None = None) -> Any:  # noqa: ANN401 - loaded late
@@ -64,6 +77,47 @@ def settings_to_read(config: Path | None, data: Path | None = None) -> Any:  # n
             soft_wrap=True,
         )
     return settings
+
+
+def tell_nothing(settings: Any, view: str, since: str, check: str | None = None) -> None:  # noqa: ANN401 - loaded late
+    """Say that there is no score to look at, and what to do."""
+    if not settings.data.exists():
+        return  # `settings_to_read` has said so
+    what = "no scores" + (f" of the check {check!r}" if check else "")
+    seen = f" that the view {view!r} lets through" if view in settings.views else ""
+    todo = (
+        "`evalspan ledger` shows what came in and what became of it; `evalspan serve` takes in "
+        "what the Collector sends, `evalspan ingest` recorded files"
+    )
+    if not settings.checks and not settings.checklists:
+        todo = "no checks are configured, so nothing is scored: name some under `checks:`"
+    told = f"{what}{seen} {since_when(since)} are stored in {settings.data}: {todo}"
+    errors.print(told, markup=False, soft_wrap=True)
+
+
+def since_when(since: str) -> str:
+    """`30d` → `in the last 30d`, `2026-12-01` → `since 2026-12-01`."""
+    try:
+        parse_duration(since)
+    except ValueError:
+        return f"since {since}"
+    return f"in the last {since}"
+
+
+def writable(file: Path | str | None) -> Path | str | None:
+    """Refuse a file that cannot be written, before any work; a `callback` of an option."""
+    if file is None or str(file) == STDOUT:
+        return file
+    path = Path(file)
+    if path.is_dir():
+        message = f"{path} is a folder; expected a file to write"
+    elif not path.parent.is_dir():
+        message = f"{path}: there is no folder {path.parent}; make it, or name another file"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        message = f"{path} may not be written by this user; name another file"
+    else:
+        return file
+    raise ConfigError(message)
 
 
 def print_json(value: object) -> None:

@@ -17,6 +17,7 @@ from evalspan.commands._options import (
     print_json,
     print_table,
     settings_to_read,
+    writable,
 )
 
 Answer = TypeVar("Answer")
@@ -55,7 +56,9 @@ def explain(
     if as_json:
         print_json({"regression": row, "findings": findings})
         return
-    console.print(row["reason"], markup=False, soft_wrap=True)
+    told = row["state_time"] or row["detected_time"]
+    head = f"{row['state']}, as of {told:%Y-%m-%d %H:%M} UTC"
+    console.print(f"{head}: {row['reason']}", markup=False, soft_wrap=True)
     _print_failures(row.get("failures"))
     columns = ("rank", "kind", "cause", "share", "before", "after", "points [95 %]", "n")
     table = [
@@ -72,6 +75,7 @@ def explain(
         for f in findings
     ]
     print_table("Causes", columns, table)
+    console.print(_LEGEND, markup=False, style="dim", soft_wrap=True)
     for finding in findings:
         if finding["exemplars"]:
             traces = ", ".join(finding["exemplars"][:3])
@@ -120,7 +124,9 @@ def report(
         str,
         typer.Option("--format", help="terminal, html, markdown, json, or module:function."),
     ] = "terminal",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write.", callback=writable)
+    ] = None,
 ) -> None:
     """Show a report: what fell, since when, what fails, why, and what was tried against it.
 
@@ -162,6 +168,14 @@ def _or_say(ask: Callable[[], Answer]) -> Answer:
     except NothingYetError as nothing:
         errors.print(str(nothing), markup=False, soft_wrap=True)
         raise typer.Exit(1) from nothing
+
+
+_LEGEND = (
+    "The first sentence has the figures of its time; those of the tables are worked out now, over "
+    "the verdicts that came since as well, and differ. before, after: pass rates. points: after "
+    "minus before within like traffic, in brackets the 95 % interval. share: how much of the drop "
+    "it explains; shares overlap. n: verdicts after."
+)
 
 
 def _rate(value: float | None) -> str:

@@ -19,6 +19,8 @@ from evalspan.commands._options import (
     print_table,
     settings_of,
     settings_to_read,
+    tell_nothing,
+    writable,
 )
 from evalspan.config import ConfigError
 
@@ -48,7 +50,7 @@ def detect(
 ) -> None:
     """Look at every check and slice for a change; show what is open.
 
-    Exit code 1 if a regression is open.
+    Exit code 1 if a regression is open, or if there is no score to look at.
     """
     if context.invoked_subcommand is not None:
         return
@@ -56,18 +58,51 @@ def detect(
     from evalspan.pipeline import find_changes  # noqa: PLC0415 - start fast for --help
 
     rows, notes = find_changes(settings, view, write=write)
+    nothing = not rows and not notes and _has_no_verdicts(settings, view)
     if as_json:
         print_json({"changes": rows, "notes": notes})
-    else:
+    elif not nothing:
         _print(view, rows, notes)
+    if nothing:
+        tell_nothing(settings, view, _history(settings))
     firing = ("open", "worsening")
     worse = any(r["state"] in firing and r["direction"] == "regression" for r in rows)
-    raise typer.Exit(1 if worse else 0)
+    raise typer.Exit(1 if worse or nothing else 0)
+
+
+def _has_no_verdicts(settings: Any, view: str) -> bool:  # noqa: ANN401 - loaded late
+    from evalspan.pipeline import pass_rates  # noqa: PLC0415 - start fast for --help
+
+    rates = pass_rates(settings, view, since=_history(settings), check=None, by=[])
+    return not any(row["n"] for row in rates)
+
+
+def _history(settings: Any) -> str:  # noqa: ANN401 - loaded late
+    """Return how far back is looked, as a duration of the config: `30d`."""
+    hours = settings.analysis.history.total_seconds() / 3600
+    return f"{hours / 24:.15g}d" if hours >= HOURS_TOLD else f"{hours:.15g}h"
+
+
+_LEGEND = (
+    "points: by how much the pass rate changed, in percentage points, compared within like "
+    "traffic; in brackets where the true change probably lies (95 %). evidence: how much better "
+    "a change explains the verdicts than none, as a natural logarithm (nats): 3 is 20 times, 7 "
+    "about 1,000 times. The sentences say what was seen at the time of the state."
+)
 
 
 def _print(view: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> None:
+    if not rows:
+        console.print(f"No change is seen in view {view}.", markup=False)
+    else:
+        _print_changes(view, rows)
+    for note in notes:
+        console.print(note, markup=False, style="dim", soft_wrap=True)
+
+
+def _print_changes(view: str, rows: Sequence[Mapping[str, Any]]) -> None:
     head = ("id", "check", "direction", "state", "slice")
-    columns = (*head, "points [95 %]", "since", "evidence")
+    columns = (*head, "points [95 %]", "since (UTC)", "evidence (nats)")
     table = [
         (
             row["id"][:8],
@@ -84,8 +119,7 @@ def _print(view: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -
     print_table(f"Changes in view {view}", columns, table)
     for row in rows:
         console.print(f"{row['id'][:8]}  {row['reason']}", markup=False, soft_wrap=True)
-    for note in notes:
-        console.print(note, markup=False, style="dim", soft_wrap=True)
+    console.print(_LEGEND, markup=False, style="dim", soft_wrap=True)
 
 
 @app.command(
@@ -132,6 +166,8 @@ def mute(  # noqa: PLR0913, PLR0917 - one argument an option
         )
         found = [made]
     _print_mutes("Muted", found, as_json=as_json)
+    for note in (note for each in found for note in each.get("notes", ())):
+        errors.print(note, markup=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: [bold]evalspan detect unmute 3f2a[/bold]")
@@ -214,7 +250,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - one argument an option
     ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same figures.")] = 0,
     plot: Annotated[
-        Path | None, typer.Option(help="File to draw into, .svg or .html.", dir_okay=False)
+        Path | None, typer.Option(help="File to draw into, .svg or .html.", callback=writable)
     ] = None,
     config: ConfigOption = None,
     data: DataOption = None,

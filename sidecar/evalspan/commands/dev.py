@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from evalspan.config import ConfigError, load
+
 app = typer.Typer(name="dev", help="Things for trying and testing.", no_args_is_help=True)
 
 
@@ -22,9 +24,16 @@ def model_server(
     Its answers follow a written scenario, not a model. It shows that a loop works,
     not how good a model is.
     """
-    from evalspan.testing import serve_model_server  # noqa: PLC0415 - start fast for --help
+    from evalspan.testing import Scenario, serve_model_server  # noqa: PLC0415 - start fast
 
-    serve_model_server(host, port, scenario)
+    if scenario is not None:
+        load(scenario, Scenario)  # mistakes are told with their lines
+    try:
+        serve_model_server(host, port, scenario)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
+        message = f"cannot listen on {host}:{port}: {why}; choose another --host or --port"
+        raise ConfigError(message) from error
 
 
 @app.callback()

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from evalspan.commands._options import ConfigOption, console, settings_of
+from evalspan.commands._options import ConfigOption, console, settings_of, writable
+from evalspan.config import ConfigError
 
 app = typer.Typer(
     name="grafana", help="Rules for Prometheus, dashboards for Grafana.", no_args_is_help=True
@@ -19,7 +20,12 @@ def rules(
     config: ConfigOption = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write; without it to standard output."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write; without it to standard output.",
+            callback=writable,
+        ),
     ] = None,
 ) -> None:
     """Write the recording and alert rules that fit the config, for `rule_files` of Prometheus.
@@ -104,4 +110,17 @@ def _grafana(settings: Any, url: str | None, token_file: Path | None) -> Any:  #
     file = token_file or settings.grafana.token_file
     if file is None:
         raise typer.BadParameter(NO_TOKEN)
-    return Grafana(address, file.read_text(encoding="utf-8").strip())
+    return Grafana(address, _token(file))
+
+
+def _token(file: Path) -> str:
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "this is no text in UTF-8"
+        message = f"{file}: cannot be read: {why}; {NO_TOKEN}"
+        raise ConfigError(message) from error
+    if not token:
+        message = f"{file}: is empty; {NO_TOKEN}"
+        raise ConfigError(message)
+    return token

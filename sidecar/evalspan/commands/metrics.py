@@ -10,17 +10,17 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from evalspan.commands._options import (
+    STDOUT,
     ConfigOption,
     DataOption,
     ViewOption,
     errors,
     settings_to_read,
+    writable,
 )
 from evalspan.config import ConfigError
 
 app = typer.Typer(name="metrics", help="The past of the metrics.", no_args_is_help=True)
-
-_STDOUT = "-"
 
 
 @app.command(epilog="Example: [bold]evalspan metrics backfill --since 30d -o history.txt[/bold]")
@@ -51,8 +51,11 @@ def backfill(  # noqa: PLR0913, PLR0917 - one argument an option
         ),
     ] = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", help="File to write; - is the standard output.")
-    ] = _STDOUT,
+        str,
+        typer.Option(
+            "--output", "-o", help="File to write; - is the standard output.", callback=writable
+        ),
+    ] = STDOUT,
 ) -> None:
     """Write the verdicts and values of the past as OpenMetrics for Prometheus.
 
@@ -129,7 +132,7 @@ def _label(text: str) -> tuple[str, str]:
 
 @contextmanager
 def _opened(output: str) -> Iterator[TextIO]:
-    if output == _STDOUT:
+    if output == STDOUT:
         yield sys.stdout
         return
     with Path(output).open("w", encoding="utf-8", newline="\n") as file:

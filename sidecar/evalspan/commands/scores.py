@@ -1,6 +1,7 @@
 """evalspan scores."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -9,10 +10,19 @@ from evalspan.commands._options import (
     DataOption,
     JsonOption,
     ViewOption,
+    console,
     errors,
     print_json,
     print_table,
     settings_to_read,
+    since_when,
+    tell_nothing,
+)
+
+_LEGEND = (
+    "n: verdicts. pass_rate: share of them that passed; low to high: where the true share "
+    "probably lies (95 %). mean_value: what the check measures, in its own unit. errors: "
+    "evaluations that broke; they are in no rate."
 )
 
 
@@ -33,20 +43,31 @@ def scores(
     since: Annotated[str, typer.Option(help="How far back, such as 1h or 7d.")] = "30d",
     as_json: JsonOption = False,
 ) -> None:
-    """Show pass rates and mean values of every check, with sample sizes and intervals."""
+    """Show pass rates and mean values of every check, with sample sizes and intervals.
+
+    Exit code 1 if there is no score to show.
+    """
+    split = list(dict.fromkeys(by or []))
     settings = settings_to_read(config, data)
     from evalspan.pipeline import missing_key, pass_rates  # noqa: PLC0415 - start fast
 
     if warning := missing_key(settings):
         errors.print(warning, markup=False, soft_wrap=True)
-    rows = pass_rates(settings, view, since=since, check=check, by=by or [])
+    rows = pass_rates(settings, view, since=since, check=check, by=split)
     if as_json:
         print_json(rows)
-        return
+    elif rows:
+        _print(view, since, split, rows)
+    if not rows:
+        tell_nothing(settings, view, since, check)
+        raise typer.Exit(1)
+
+
+def _print(view: str, since: str, by: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     columns = (
         "check",
         "item",
-        *(by or []),
+        *by,
         "n",
         "pass_rate",
         "low",
@@ -55,10 +76,11 @@ def scores(
         "errors",
     )
     shown = [[_percent(c, row[c]) for c in columns] for row in rows]
-    print_table(f"Scores in view {view}, last {since}", columns, shown)
+    print_table(f"Scores in view {view} {since_when(since)}", columns, shown)
+    console.print(_LEGEND, markup=False, style="dim", soft_wrap=True)
 
 
 def _percent(column: str, value: object) -> object:
     if column in {"pass_rate", "low", "high"} and isinstance(value, float):
-        return f"{value:.1%}"
+        return f"{100 * value:.1f} %"
     return value

@@ -38,12 +38,16 @@ def inspect(
     """
     from evalspan.pipeline import inspect_log  # noqa: PLC0415 - start fast for --help
 
-    rows = inspect_log(settings_to_read(config, data))
+    settings = settings_to_read(config, data)
+    rows = inspect_log(settings)
     if as_json:
         print_json(rows)
-    else:
+    elif not rows and settings.data.exists():
+        told = f"the log in {settings.log_folder} is empty: nothing was received yet"
+        console.print(told, markup=False, soft_wrap=True)
+    elif rows:
         shown = rows if every else list(_folded(rows))
-        columns = list(rows[0]) if rows else ["segment"]
+        columns = list(rows[0])
         print_table("Segments", columns, [[row[c] for c in columns] for row in shown])
     raise typer.Exit(1 if any(row["error"] for row in rows) else 0)
 

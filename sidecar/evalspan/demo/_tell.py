@@ -22,26 +22,31 @@ class Teller:
         if not console.is_terminal:
             console.width = _PIPED_WIDTH
 
-    def start(self, settings: Any, model_server: str) -> None:  # noqa: ANN401 - Settings
-        """Say what runs."""
+    def start(self, model_server: str) -> None:
+        """Say what the story is."""
         self._say(
             "A small shop app extracts products from the web pages of eight customers and answers "
             "support questions. Its prompt changes from v1 to v2; that breaks one customer.",
             f"The model server at {model_server} is a stand-in that follows a written scenario: "
             "what this shows is that the loop works, not how good a model is.",
+        )
+
+    def listens(self, settings: Any) -> None:  # noqa: ANN401 - Settings
+        """Say where the sidecar is."""
+        self._say(
             f"spans go to {settings.receive.listen}, metrics are at "
             f"http://{settings.metrics.listen}/metrics",
         )
 
     def scores(self, rows: Sequence[Row]) -> None:
         """Show pass rates per check, the two versions side by side."""
-        self._head("1. Scores", "pass rate of every check, before and after the change")
+        self._head("1. Scores", "pass rate of every check with prompt v1 and v2; [95 % interval]")
         pairs: dict[str, dict[str, Row]] = {}
         for row in rows:
             if row["pass_rate"] is not None and row["prompt_version"]:
                 name = f"{row['check']} / {row['item']}" if row["item"] else row["check"]
                 pairs.setdefault(name, {})[row["prompt_version"]] = row
-        table = _table("check", "v1", "v2", "n")
+        table = _table("check", "v1 [95 %]", "v2 [95 %]", "n v1 / v2")
         for check, versions in pairs.items():
             table.add_row(check, *(_rate(versions.get(v)) for v in ("v1", "v2")), _sizes(versions))
         self._console.print(table)
@@ -52,7 +57,7 @@ class Teller:
         for row in rows:
             if row["pass_rate"] is not None:
                 pairs.setdefault(row["customer"] or "", {})[row["prompt_version"]] = row
-        table = _table("json_schema by customer", "v1", "v2", "n")
+        table = _table("json_schema by customer", "v1 [95 %]", "v2 [95 %]", "n v1 / v2")
         for customer, versions in sorted(pairs.items()):
             before, after = (versions.get(v) for v in ("v1", "v2"))
             fell = before and after and after["pass_rate"] < before["pass_rate"] - 0.1
@@ -68,7 +73,7 @@ class Teller:
 
     def causes(self, findings: Sequence[Row]) -> None:
         """Show the causes with example traces."""
-        self._head("3. The cause", "ranked, with example traces")
+        self._head("3. The cause", "ranked, over all verdicts that have come by now")
         for finding in findings[:4]:
             known = finding["share"] is not None
             share = f"; {100 * finding['share']:.0f} % of the drop" if known else ""
@@ -84,7 +89,8 @@ class Teller:
         self._head("4. The mend", "proposed, replayed, proven on cases that the search never saw")
         harmful = [r for r in outcome["rejected"] if _is_harmful(r)]
         for rejected in (harmful or outcome["rejected"])[:1]:
-            self._say(f"rejected ({rejected['mutator']}): {rejected['reason']}")
+            number = len(outcome["rejected"])
+            self._say(f"rejected ({rejected['mutator']}, one of {number}): {rejected['reason']}")
         accepted = outcome["accepted"]
         if accepted is None:
             self._say(f"nothing was proven: {outcome['summary']}")
@@ -93,7 +99,7 @@ class Teller:
         for reservation in accepted["judgement"]["reservations"]:
             self._say(f"   reservation: {reservation}")
         self._diff(accepted["diff"])
-        table = _table("on the holdout", "before", "after", "points (95 %)", "n", "")
+        table = _table("on the holdout", "before", "after", "points [95 %]", "n", "")
         for row in accepted["judgement"]["checks"]:
             table.add_row(*_comparison(row))
         for row in accepted["judgement"]["resources"]:

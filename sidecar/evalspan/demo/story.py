@@ -7,28 +7,24 @@ server is a stand-in whose answers follow a written scenario.
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import grpc
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from evalspan import pipeline
-from evalspan.demo import CALLS, CONFIG, SCHEMA, spawn_app
+from evalspan.demo import CALLS, SCHEMA, spawn_app
+from evalspan.demo._sidecar import sidecar
 from evalspan.demo._tell import Teller
 from evalspan.testing import ModelServer
 
 # The stand-in answers after this long: at no latency at all noise would be all there is to compare.
 MODEL_LATENCY_SECONDS: Final = 0.02
 WAIT_SECONDS: Final = 120.0
-OTLP, HTTP = 4317, 9464
 
 
 def run(folder: Path, *, keep: bool = False, calls: int = CALLS) -> int:
@@ -36,10 +32,11 @@ def run(folder: Path, *, keep: bool = False, calls: int = CALLS) -> int:
     console = Console(highlight=False)
     tell = Teller(console)
     started = time.monotonic()
-    settings, config = _prepare(folder)
+    _prepare(folder)
     with ModelServer(latency_seconds=MODEL_LATENCY_SECONDS) as server, _environment(server.url):
-        tell.start(settings, server.url)
-        with _sidecar(settings, config, folder) as alive, _bars(console) as bars:
+        tell.start(server.url)
+        with sidecar(folder) as (settings, alive), _bars(console) as bars:
+            tell.listens(settings)
             for version in ("v1", "v2"):
                 _send(bars, settings, server.url, version, calls)
             _wait(bars, "storing and scoring", lambda: _scored(settings), alive)
@@ -75,9 +72,12 @@ def _tell(tell: Teller, settings: Any, regression: Mapping[str, Any], console: C
     return 0 if outcome["accepted"] and book.balanced else 1
 
 
-def _prepare(folder: Path) -> tuple[Any, Path]:
-    """Empty the folder, write the config with free ports."""
+def _prepare(folder: Path) -> None:
+    """Empty the folder."""
     marker = folder / ".evalspan-demo"
+    if folder.exists() and not folder.is_dir():
+        message = f"{folder} is a file; choose another --folder"
+        raise pipeline.ConfigError(message)
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
         message = f"{folder} holds something that is not of a demo; choose another --folder"
         raise pipeline.ConfigError(message)
@@ -85,26 +85,6 @@ def _prepare(folder: Path) -> tuple[Any, Path]:
     folder.mkdir(parents=True)
     marker.touch()
     shutil.copy(SCHEMA, folder / SCHEMA.name)
-    ports = {"OTLP_PORT": _port(OTLP), "HTTP_PORT": _port(HTTP), "DATA": folder / "data"}
-    text = CONFIG.read_text(encoding="utf-8")
-    for name, value in ports.items():
-        text = text.replace(f"@{name}@", str(value))
-    config = folder / "evalspan.yaml"
-    config.write_text(text, encoding="utf-8")
-    return pipeline.load_settings(config), config
-
-
-def _port(wanted: int) -> int:
-    """Return the wanted port if it is free, else a free one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    message = "no port is free"
-    raise OSError(message)
 
 
 @contextmanager
@@ -125,43 +105,6 @@ def _environment(model_server: str) -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
-
-
-@contextmanager
-def _sidecar(settings: Any, config: Path, folder: Path) -> Iterator[Callable[[], None]]:  # noqa: ANN401 - Settings
-    """Run the sidecar; yields what raises OSError, with its last words, once it has ended."""
-    command = [sys.executable, "-m", "evalspan", "serve", "--config", str(config)]
-    with (folder / "sidecar.log").open("wb") as log:
-        process = subprocess.Popen(command, stderr=log)  # noqa: S603 - our own command
-        try:
-
-            def alive() -> None:
-                if process.poll() is not None:
-                    lines = (folder / "sidecar.log").read_text("utf-8", "replace").splitlines()
-                    message = f"the sidecar has ended: {(lines or ['it said nothing'])[-1]}"
-                    raise ChildProcessError(message)
-
-            _until_it_listens(settings.receive.listen, alive)
-            yield alive
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def _until_it_listens(address: str, alive: Callable[[], None]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    with grpc.insecure_channel(address) as channel:
-        ready = grpc.channel_ready_future(channel)
-        while True:
-            alive()
-            try:
-                ready.result(timeout=0.25)
-            except grpc.FutureTimeoutError:
-                if time.monotonic() >= deadline:
-                    raise
-            else:
-                break
-    alive()  # who listens there may be another one
 
 
 def _bars(console: Console) -> Progress:

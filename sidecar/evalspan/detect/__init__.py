@@ -17,11 +17,20 @@ from typing import NamedTuple
 
 import polars as pl
 
-from evalspan.detect._backtest import DROPS, Backtest, Planted, Together, Trial, backtest
+from evalspan.detect._backtest import (
+    DROPS,
+    Backtest,
+    Planted,
+    Together,
+    Trial,
+    backtest,
+    largest_slices,
+)
+from evalspan.detect._memory import Memory
 from evalspan.detect._rows import RANKING, SCHEMA, build, ranking
 from evalspan.detect._segments import change_points
 from evalspan.detect._settings import BaselineSettings, DetectSettings
-from evalspan.detect._stream import encode
+from evalspan.detect._stream import encode, ordered
 from evalspan.detect._walk import Walker
 
 __all__ = [
@@ -31,6 +40,7 @@ __all__ = [
     "Backtest",
     "BaselineSettings",
     "DetectSettings",
+    "Memory",
     "Need",
     "Planted",
     "Step",
@@ -39,6 +49,7 @@ __all__ = [
     "backtest",
     "change_points",
     "detect",
+    "largest_slices",
     "need",
     "rank",
     "walk",
@@ -60,14 +71,23 @@ class Step(NamedTuple):
     states: pl.DataFrame
 
 
-def detect(scores: pl.DataFrame, settings: DetectSettings, name: str = "") -> pl.DataFrame:
+def detect(
+    scores: pl.DataFrame, settings: DetectSettings, name: str = "", memory: Memory | None = None
+) -> pl.DataFrame:
     """States after the last batch of the history; an empty frame where there is too little.
 
-    ``name`` (of the check) enters the ids. Raises ValueError on scores outside 0 to 1.
+    ``name`` (of the check) enters the ids. With the ``memory`` of an earlier look at the stream
+    only the batches that are new are judged. Raises ValueError on scores outside 0 to 1.
     """
-    walker = Walker(encode(scores, settings), settings)
-    batches = list(walker.steps())
-    return build(walker, batches[-1] if batches else -1, name)
+    rows = ordered(scores)
+    walker = Walker(encode(rows, settings), settings)
+    if memory is not None:
+        memory.resume(walker, rows)
+    for _ in walker.steps():
+        pass
+    if memory is not None:
+        memory.keep(walker, rows)
+    return build(walker, len(walker.stream.ends) - 1, name)
 
 
 def walk(scores: pl.DataFrame, settings: DetectSettings, name: str = "") -> Iterator[Step]:

@@ -2,10 +2,11 @@
 
 Scores are shuffled within strata (and revisions), so that nothing changes over time while
 traffic, versions and slices stay as they were; verdicts of one cluster, or of one day where asked
-for, stay together. Then a drop is planted from a random time on: passes turned into failures.
+for, stay together. Then a drop is planted from a random time on, in all traffic or in a slice:
+passes turned into failures.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from evalspan.detect._settings import DetectSettings
-from evalspan.detect._stream import Floats, Ints, Stream, encode
+from evalspan.detect._slices import Slice
+from evalspan.detect._stream import Floats, Ints, Stream, encode, ordered
 from evalspan.detect._walk import Walker
 
 Together = Literal["clusters", "days"]
@@ -29,18 +31,23 @@ LATEST_PLACE = 0.5
 class Planted:
     """One planted drop of the mean score, 0 to 1.
 
-    ``hours`` is how long it took until a regression opened, None if none did; ``early`` that one
-    was open before it, so that this drop says nothing.
+    ``where`` has the attribute and value pairs of the slice, none for all traffic; ``hours`` is how
+    long it took until a regression opened, None if none did; ``early`` that one was open before it,
+    so that this drop says nothing.
     """
 
     drop: float
     hours: float | None
     early: bool
+    where: Slice = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One shuffled history: what opened without a change, and what became of each drop."""
+    """One shuffled history: what opened without a change, and what became of each drop.
+
+    First the drops in all traffic, then those in each slice.
+    """
 
     regression: bool
     anything: bool
@@ -67,15 +74,19 @@ def backtest(
     *,
     together: Together = "clusters",
     drops: Sequence[float] = DROPS,
+    slices: Sequence[Mapping[str, str]] = (),
     over: Map = map,
 ) -> Backtest:
     """One trial for each seed; ``over`` may run them in processes of its own.
 
-    Raises ValueError on scores outside 0 to 1.
+    Each drop is planted in all traffic and in each of ``slices``, dimension → value. Raises
+    ValueError on scores outside 0 to 1.
     """
-    rows = scores.filter(pl.col("score").is_not_null()).sort("time", "trace_id")
+    rows = ordered(scores)
     stream = encode(rows, settings)
-    run = partial(trial, rows, settings, together, tuple(drops))
+    places = [(), *(tuple(sorted(each.items())) for each in slices)]
+    plants = tuple((where, drop) for where in places for drop in drops)
+    run = partial(trial, rows, settings, together, plants)
     tested = len(stream.ends) > stream.first_test
     trials = tuple(over(run, seeds)) if tested else ()
     days = (stream.time[-1] - stream.time[0]) / DAY_MICROSECONDS if len(stream.time) else 0.0
@@ -86,7 +97,7 @@ def trial(
     rows: pl.DataFrame,
     settings: DetectSettings,
     together: Together,
-    drops: tuple[float, ...],
+    plants: tuple[tuple[Slice, float], ...],
     seed: int,
 ) -> Trial:
     """Shuffle the rows (as :func:`encode` orders them), walk; plant each drop, and walk again."""
@@ -98,7 +109,7 @@ def trial(
         pass
     found = {incident.first.direction for incident in walker.states.all}
     place = _place(stream, generator)
-    planted = [_planted(shuffled, settings, drop, place, generator) for drop in drops]
+    planted = [_planted(shuffled, settings, each, place, generator) for each in plants]
     return Trial("regression" in found, bool(found), tuple(planted))
 
 
@@ -131,13 +142,15 @@ def _place(stream: Stream, generator: np.random.Generator) -> int:
 def _planted(
     shuffled: pl.DataFrame,
     settings: DetectSettings,
-    drop: float,
+    plant: tuple[Slice, float],
     place: int,
     generator: np.random.Generator,
 ) -> Planted:
+    where, drop = plant
     score: Floats = shuffled["score"].cast(pl.Float64).to_numpy()
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=place)
-    late = (shuffled["time"] >= moment).to_numpy()
+    wanted = [pl.col("time") >= moment, *(pl.col(name) == value for name, value in where)]
+    late = shuffled.select(pl.all_horizontal(wanted).fill_null(value=False)).to_series().to_numpy()
     share = min(1.0, drop / max(float(score[late].mean()) if late.any() else 1.0, 1e-9))
     lost = late & (generator.random(len(score)) < share)
     worse = shuffled.with_columns(score=pl.Series(np.where(lost, 0.0, score)))
@@ -147,5 +160,16 @@ def _planted(
         if opened:
             end = int(walker.stream.ends[batch])
             early = end <= place
-            return Planted(drop, None if early else (end - place) / 3.6e9, early)
-    return Planted(drop, None, early=False)
+            return Planted(drop, None if early else (end - place) / 3.6e9, early, where)
+    return Planted(drop, None, early=False, where=where)
+
+
+def largest_slices(scores: pl.DataFrame, settings: DetectSettings) -> list[dict[str, str]]:
+    """The commonest value of each dimension that has more than one: slices to plant drops in."""
+    rows = scores.filter(pl.col("score").is_not_null())
+    found = []
+    for name in settings.dimensions:
+        values = rows[name].cast(pl.String).drop_nulls().value_counts().sort("count", name)
+        if values.height > 1:
+            found.append({name: str(values[name][-1])})
+    return found

@@ -74,7 +74,7 @@ class Choice:
         ]
         inside = self.bench.members(claim.slice)
         rests = [
-            (self.bench.without(replace(other, start=claim.start), inside), other)
+            (self.bench.without(replace(claim, slice=other.slice), inside), other)
             for other in parents
         ]
         fallen = [pair for pair in rests if pair[0] >= STILL_FALLS]

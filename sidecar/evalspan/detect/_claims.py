@@ -104,9 +104,9 @@ class Counts:
         }
 
     def of_versions(self, batch: int) -> Found:
-        """Slices of each new version seen so far, against the version it replaces."""
+        """Slices of each new version with enough rows so far, against the one it replaces."""
         found: Found = {"regression": [], "improvement": [], "revision": []}
-        seen = [version for version in self.versions if version.first <= batch]
+        seen = [version for version in self.versions if version.filled <= batch]
         watched = list(enumerate(seen, 1))[-self.settings.max_versions :]
         for order, version in watched:
             if version.dimension == REVISION:
@@ -143,7 +143,7 @@ class Counts:
         return np.stack([sums_by(labels, m[rows], width) for m in moments(stream)])
 
     def again(self, claim: Claim, batch: int) -> Claim:
-        """A claim over time at its own start, with the evidence of today."""
+        """A claim at its own start, or since it relapsed, with the evidence of today."""
         found = compare(*self._sides(claim, batch), deff=float(self.stream.deff[batch]))
         nats = float(found.fall if claim.direction == "regression" else found.rise)
         return replace(claim, nats=nats, effect=float(found.effect))
@@ -195,8 +195,12 @@ class Counts:
         """Sums of candidate and baseline per stratum of a claim, shape (4, strata)."""
         part = self.cells.of(claim.slice)
         if claim.version is None:
-            after = self.cells.sums[:, batch + 1, part] - self.cells.sums[:, claim.start, part]
+            after = self.cells.sums[:, batch + 1, part] - self.cells.sums[:, claim.begin, part]
             return after, self.cells.base[:, claim.start, part]
+        if claim.gaps:
+            name, codes = claim.version.dimension, (claim.version.new, claim.version.old)
+            rows, base = (self.running(claim.slice, name, code) for code in codes)
+            return rows[:, batch + 1] - rows[:, claim.begin], base[:, batch + 1]
         new, old = self.version_sums(claim.version, batch)
         return new[:, part], old[:, part]
 
@@ -207,7 +211,7 @@ class Counts:
 
 
 def find_versions(stream: Stream, settings: DetectSettings) -> list[Version]:
-    """New values of the version dimensions in order of appearance, each with what it replaces.
+    """New values of the version dimensions as they fill up, each with what it replaces.
 
     That is the pinned value, else the commonest value of the last rows before the first batch of
     the new one; a value without a minimum sample of such rows is no new one. A new revision of
@@ -225,11 +229,13 @@ def find_versions(stream: Stream, settings: DetectSettings) -> list[Version]:
         for code in range(0 if pin is None else pin + 1, len(values)):
             if rows[code] < settings.minimum_sample:
                 continue
-            first = int(stream.batch[np.argmax(codes == code)])
+            own = stream.batch[codes == code]
+            first, filled = int(own[0]), int(own[settings.minimum_sample - 1])
             old = _replaced(stream, codes, first, settings) if pin is None else pin
             if old is not None:
-                found.append(Version(name, code, old, first))
-    return sorted(found, key=lambda version: (version.first, version.dimension, version.new))
+                found.append(Version(name, code, old, first, filled))
+    # an order that later rows cannot change
+    return sorted(found, key=lambda v: (v.filled, v.first, v.dimension, v.new))
 
 
 def _replaced(stream: Stream, codes: Ints, first: int, settings: DetectSettings) -> int | None:

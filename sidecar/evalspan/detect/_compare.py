@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -26,17 +26,32 @@ TINY = 1e-9
 
 @dataclass(frozen=True)
 class Version:
-    """A new value of a version dimension and the value it is compared with, as codes."""
+    """A new value of a version dimension and the value it is compared with, as codes.
+
+    ``first`` is the first batch with the new value, ``filled`` the one in which its rows reach the
+    minimum sample.
+    """
 
     dimension: str
     new: int
     old: int
     first: int
+    filled: int
+
+
+class Gap(NamedTuple):
+    """Batches from ``first`` to before ``until`` in which a change was over, before a relapse."""
+
+    first: int
+    until: int
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One hypothesis that crossed its threshold: these rows changed, from this batch on."""
+    """One hypothesis that crossed its threshold: these rows changed, from this batch on.
+
+    Rows in ``gaps`` did not: after each the change relapsed.
+    """
 
     kind: Kind
     direction: Direction
@@ -46,6 +61,12 @@ class Claim:
     effect: float
     limit: float
     version: Version | None = None
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def begin(self) -> int:
+        """First batch of the change, or of its last relapse."""
+        return self.gaps[-1].until if self.gaps else self.start
 
     @property
     def key(self) -> tuple[str, int, Version | None]:
@@ -84,9 +105,18 @@ class Bench:
         mask = self.members(claim.slice) & (self.stream.batch <= self.until) & ~self.left_out
         if claim.version is not None:
             codes = self.stream.codes[claim.version.dimension]
-            return mask & (codes == claim.version.new), mask & (codes == claim.version.old)
+            new = (codes == claim.version.new) & self.outside_gaps(claim)
+            return mask & new, mask & (codes == claim.version.old)
         after = self.stream.batch >= claim.start
-        return mask & after, mask & ~after & self.stream.base
+        return mask & after & self.outside_gaps(claim), mask & ~after & self.stream.base
+
+    def outside_gaps(self, claim: Claim) -> Mask:
+        """Rows outside the gaps of a claim."""
+        batch = self.stream.batch
+        outside = np.ones(len(batch), dtype=np.bool_)
+        for gap in claim.gaps:
+            outside &= (batch < gap.first) | (batch >= gap.until)
+        return outside
 
     def table(self, rows: Mask, *, across_revisions: bool = False) -> Floats:
         """Sums of weight, weight², weight·score, weight·score² per stratum, shape (4, strata)."""

@@ -6,7 +6,7 @@ too little to measure that, within one standard error).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -63,8 +63,7 @@ class Course:
 
     def _waits(self, incident: Incident) -> bool:
         if (start := self._relapsed(incident)) is not None:
-            incident.move("open", self.batch)
-            incident.level_from = start
+            incident.relapse(start, self.batch)
             return False
         held = self._microseconds(incident.since, self.batch)
         if held < self.counts.settings.hold.total_seconds() * MICROSECONDS_A_SECOND:
@@ -92,12 +91,12 @@ class Course:
     def _came_back(self, incident: Incident) -> int | None:
         """First batch of the recovery, if there is one."""
         claim = incident.claim
-        starts = look_backs(self.batch, claim.start + 1)
+        starts = look_backs(self.batch, claim.begin + 1)
         if not starts.size:
             return None
         rows = self._rows(claim)
         later = rows[:, self.batch + 1, None] - rows[:, starts]
-        fallen = rows[:, starts] - rows[:, claim.start, None]
+        fallen = rows[:, starts] - rows[:, claim.begin, None]
         back = self._apart(claim, fallen, later)
         best = int(back.nats.argmax())
         if back.nats[best] < self.counts.settings.recovery_nats:
@@ -141,14 +140,13 @@ class Course:
 
     def _relapsed(self, incident: Incident) -> int | None:
         """First batch of the relapse, if there is one."""
-        claim = incident.claim
+        claim = replace(incident.claim, start=incident.best_start)
         starts = look_backs(self.batch, incident.since)
         if not starts.size:
             return None
         rows = self._rows(claim)
         later = rows[:, self.batch + 1, None] - rows[:, starts]
-        until = self.batch + 1 if incident.good_from is None else incident.good_from
-        away = self._apart(claim, later, self._baseline(claim, until)[:, None])
+        away = self._apart(claim, later, self._baseline(claim, self.batch + 1)[:, None])
         best = self._proven(claim, away)
         return None if best is None else int(starts[best])
 
@@ -203,10 +201,10 @@ class Course:
     def _outdated(self, incident: Incident) -> int | None:
         """First batch from which, for long, no row has a revision that the baseline has too."""
         stream, claim = self.counts.stream, incident.claim
-        if not stream.revisions.any():
-            return None
         rows = self.counts.slices.rows[claim.slice]
         rows = rows[stream.batch[rows] <= self.batch]
+        if not stream.revisions[rows].any():
+            return None
         base = rows[(stream.batch[rows] < claim.start) & stream.base[rows]]
         known = np.isin(stream.revisions[rows], np.unique(stream.revisions[base]))
         last = int(stream.batch[rows[known]].max(initial=claim.start))

@@ -1,5 +1,6 @@
 """When did it change? The evidence of every start, at full resolution."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,9 @@ def change_of(bench: Bench, claim: Claim, opened: int) -> Change:
     """Best start of a claim up to the batch that opened it; a new version has its own."""
     if claim.version is not None:
         return Change(*(claim.version.first,) * 3)
+    if claim.gaps:
+        # what came after the first time would only blur its beginning
+        bench = replace(bench, until=max(claim.gaps[0].first - 1, claim.start))
     last = min(bench.until, opened)
     starts = np.arange(min(bench.stream.first_test, last), last + 1)
     nats = _evidence(bench, claim, starts)

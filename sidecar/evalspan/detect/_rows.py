@@ -153,7 +153,8 @@ def _differences(bench: Bench, claim: Claim, candidate: Mask, baseline: Mask) ->
 def _now(walker: Walker, incident: Incident, batch: int) -> Level | None:
     """Where the score is now, for states that say more than that it changed."""
     stream, claim = walker.stream, incident.claim
-    if incident.state == "worsening":
+    relapsed = incident.state == "open" and bool(claim.gaps)
+    if incident.state == "worsening" or relapsed:
         begin, mask = incident.level_from, _bench(walker, batch).region(claim)
     elif incident.good_from is not None:
         begin, mask = incident.good_from, _bench(walker, batch).members(claim.slice)

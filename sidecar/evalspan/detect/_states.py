@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from evalspan.detect._choose import STILL_FALLS, Choice
-from evalspan.detect._compare import Bench, Claim, Direction
+from evalspan.detect._compare import Bench, Claim, Direction, Gap
 from evalspan.detect._stream import Mask
 
 State = Literal["open", "worsening", "recovered", "resolved"]
@@ -40,8 +40,23 @@ class Incident:
     def move(self, state: State, batch: int, why: str = "") -> None:
         """Come into a state."""
         self.state, self.since, self.why = state, batch, why
-        if state == "open":
-            self.good_from = None
+
+    def relapse(self, start: int, batch: int) -> None:
+        """Open again: what had recovered changed again, from batch ``start`` on.
+
+        From now on it is judged by the rows since then, for those before show that it was over.
+        """
+        gap = Gap(self.since if self.good_from is None else self.good_from, start)
+        self.claim = replace(self.claim, start=self.best_start, gaps=(*self.claim.gaps, gap))
+        self.level_from, self.good_from = start, None
+        self.move("open", batch)
+
+    def rename(self, better: Claim) -> None:
+        """Take another claim as the name; what has relapsed stays so."""
+        gaps = self.claim.gaps
+        if gaps:
+            better = replace(better, start=min(better.start, self.claim.start), gaps=gaps)
+        self.claim, self.best_start = better, better.start
 
 
 @dataclass
@@ -116,8 +131,11 @@ class States:
         """The claim with today's numbers.
 
         That is at the best start of the grid; where this has faded, at the best start so far,
-        since a change that lasts is not over because the grid has moved away from it.
+        since a change that lasts is not over because the grid has moved away from it. What has
+        relapsed is judged from there on.
         """
+        if incident.claim.gaps:
+            return again(incident.claim)
         today = choice.now.get(incident.claim.key)
         own = again(replace(incident.claim, start=incident.best_start))
         if today is None or today.nats < today.limit - FADING_NATS:
@@ -132,7 +150,7 @@ class States:
         if better.key in others:
             incident.move("resolved", choice.bench.until, "another finding explains it")
         elif better.key != incident.claim.key:
-            incident.claim, incident.best_start = better, better.start
+            incident.rename(better)
 
     def _takes_over(self, choice: Choice, claim: Claim, direction: Direction) -> bool:
         """A fall of everything is the better name of open falls that do not stand out from it."""

@@ -43,7 +43,6 @@ class Stream:
     codes: dict[str, Ints]
     values: dict[str, list[str]]
     strata: Ints
-    strata_dimensions: tuple[str, ...]
     deff: Floats
     mix_deff: Floats
     plain: Mask
@@ -54,12 +53,18 @@ class Stream:
     cluster: Ints
 
 
+def ordered(scores: pl.DataFrame) -> pl.DataFrame:
+    """Rows with a score, in order of time and trace id."""
+    rows = scores.filter(pl.col("score").is_not_null())
+    return rows.sort("time", "trace_id", maintain_order=True)
+
+
 def encode(scores: pl.DataFrame, settings: DetectSettings) -> Stream:
-    """Drop rows without a score, order the rest by time and trace id, number everything.
+    """Number everything in the rows that have a score, in order of time and trace id.
 
     Raises ValueError when a score lies outside 0 to 1 or a weight is not positive.
     """
-    rows = scores.filter(pl.col("score").is_not_null()).sort("time", "trace_id")
+    rows = ordered(scores)
     time = rows["time"].dt.timestamp("us").to_numpy()
     score = rows["score"].cast(pl.Float64).to_numpy()
     weight = _weights(rows)
@@ -100,7 +105,6 @@ def encode(scores: pl.DataFrame, settings: DetectSettings) -> Stream:
         codes=codes,
         values={name: pair[1] for name, pair in pairs.items()},
         strata=strata,
-        strata_dimensions=chosen,
         deff=deff,
         mix_deff=mix_deff,
         plain=_plain(batch, score, weight, len(ends)),

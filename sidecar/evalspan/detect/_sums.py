@@ -79,18 +79,22 @@ def moments(stream: Stream) -> Floats:
 
 def find_members(stream: Stream, slices: Slices) -> Membership:
     """All pairs of a row and a cell it lies in, in order of batches."""
-    width = int(stream.strata.max(initial=0)) + 1
-    owner = np.concatenate([np.full(len(rows), number) for number, rows in enumerate(slices.rows)])
-    row = np.concatenate(slices.rows)
-    labels, cell = np.unique(owner * width + stream.strata[row], return_inverse=True)
-    order = np.argsort(stream.batch[row], kind="stable")
-    start = np.searchsorted(labels // width, np.arange(len(slices.rows)))
+    start, parts = [0], []
+    for rows in slices.rows:
+        strata = stream.strata[rows]
+        used = np.bincount(strata) > 0
+        parts.append((np.cumsum(used) - 1)[strata] + start[-1])
+        start.append(start[-1] + int(used.sum()))
+    row, cell = np.concatenate(slices.rows), np.concatenate(parts)
+    batch = stream.batch[row]
+    # small numbers are sorted in linear time
+    order = np.argsort(batch.astype(np.min_scalar_type(len(stream.ends))), kind="stable")
     return Membership(
         row=row[order],
-        cell=cell[order].astype(np.int64),
-        offset=np.searchsorted(stream.batch[row[order]], np.arange(len(stream.ends) + 1)),
-        start=start.astype(np.int64),
-        cells=int(labels.size),
+        cell=cell[order],
+        offset=np.searchsorted(batch[order], np.arange(len(stream.ends) + 1)),
+        start=np.array(start[:-1], dtype=np.int64),
+        cells=start[-1],
     )
 
 

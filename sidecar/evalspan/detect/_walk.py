@@ -1,7 +1,7 @@
 """The loop over batches: evidence, claims, states. After a batch nothing depends on later rows."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,13 +20,25 @@ from evalspan.detect._stream import MICROSECONDS_A_SECOND, Mask, Stream
 DIRECTIONS: tuple[Direction, ...] = ("regression", "improvement")
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a walk knew after a batch; the fields are those of :class:`Walker`."""
+
+    incidents: tuple[Incident, ...]
+    left_out: Mask
+    enough: int
+    earliest_mix: int
+    mix_from: int
+
+
 @dataclass
 class Walker:
     """Everything known between two batches.
 
-    ``left_out`` marks rows that no comparison uses any more, those of what is over. ``earliest``
-    is the first candidate start allowed, ``mix_from`` the first batch of the mix's baseline,
-    ``exact`` counts for the bound on false alarms, once they are needed.
+    ``left_out`` marks rows that no comparison uses any more, those of what is over. ``enough`` is
+    when, in microseconds, the baseline had enough history (0: at the first test), ``mix_from`` the
+    first batch of the mix's baseline, ``exact`` counts for the bound on false alarms, once they
+    are needed. ``known`` is what was known after each batch from the first test on.
     """
 
     stream: Stream
@@ -35,9 +47,10 @@ class Walker:
     counts: Counts = field(init=False)
     states: States = field(default_factory=States)
     left_out: Mask = field(init=False)
-    earliest: int = field(init=False)
+    enough: int = 0
     earliest_mix: int = field(init=False)
     mix_from: int = 0
+    known: list[Known] = field(default_factory=list)
     family: list[Claim] = field(default_factory=list)
     exact: Counts | None = None
 
@@ -47,14 +60,34 @@ class Walker:
         self.left_out = np.zeros(len(self.stream.batch), dtype=np.bool_)
         versions = find_versions(self.stream, self.settings)
         self.counts = Counts(self.stream, self.slices, self.settings, versions)
-        self.earliest = self.earliest_mix = self.stream.first_test
+        self.earliest_mix = self.stream.first_test
 
     def steps(self) -> Iterator[int]:
-        """Go through the batches; yields the number of each batch after it was judged."""
-        for batch in range(len(self.stream.ends)):
-            if batch >= self.stream.first_test:
+        """Go on through the batches; yields the number of each batch after it was judged."""
+        first = self.stream.first_test
+        for batch in range(first + len(self.known) if self.known else 0, len(self.stream.ends)):
+            if batch >= first:
                 self._judge(batch)
+                self.known.append(self._now())
             yield batch
+
+    def _now(self) -> Known:
+        incidents = tuple(replace(incident) for incident in self.states.all)
+        return Known(incidents, self.left_out, self.enough, self.earliest_mix, self.mix_from)
+
+    def go_on(self, known: list[Known]) -> None:
+        """Begin after the batches of which is known what was known; one at least."""
+        now = known[-1]
+        self.known = known
+        self.states.all = [replace(incident) for incident in now.incidents]
+        self.enough, self.earliest_mix, self.mix_from = now.enough, now.earliest_mix, now.mix_from
+        if now.left_out.any():
+            self._leave_out(now.left_out)
+
+    @property
+    def earliest(self) -> int:
+        """First candidate start allowed."""
+        return max(self.stream.first_test, int(np.searchsorted(self.stream.ends, self.enough)))
 
     def look(self, batch: int) -> None:
         """Evidence of falls after one batch alone, without states; fills ``family``."""
@@ -120,7 +153,7 @@ class Walker:
         end = -1 if incident.good_from is None else incident.good_from
         bench = Bench(self.stream, self.slices, max(end - 1, incident.claim.start), self.left_out)
         begin = change_of(bench, incident.claim, incident.opened).low
-        rows = bench.region(incident.claim)
+        rows = bench.region(incident.claim) & bench.outside_gaps(incident.claim)
         return rows & (self.stream.batch >= begin) & (self.stream.batch < end)
 
     def _adopt(self, batch: int) -> None:
@@ -128,7 +161,7 @@ class Walker:
         now = self.stream.ends[batch]
         kinds: tuple[Direction, ...] = ("improvement", "mix_shift", "revision")
         for incident in self.states.held(*kinds):
-            begin = incident.claim.start
+            begin = incident.claim.begin
             age = (now - self.stream.ends[begin]) / MICROSECONDS_A_SECOND
             if age < self.settings.adopt_after.total_seconds() or self._needed(incident):
                 continue
@@ -138,8 +171,7 @@ class Walker:
             elif incident.claim.direction == "improvement":
                 self._leave_out(self.stream.batch < begin)
                 history = int(self.settings.minimum_history.total_seconds())
-                enough = self.stream.ends[begin] + history * MICROSECONDS_A_SECOND
-                self.earliest = int(np.searchsorted(self.stream.ends, enough))
+                self.enough = int(self.stream.ends[begin]) + history * MICROSECONDS_A_SECOND
 
     def _needed(self, incident: Incident) -> bool:
         """Whether the rows before an improvement are the baseline of something else.

@@ -33,6 +33,8 @@ def reason(row: Mapping[str, Any], why: str, now: Level | None, bound: float | N
     )
     if row["state"] == "worsening" and where:
         parts.append(f"It fell further: it is at {where}.")
+    elif row["state"] == "open" and where:
+        parts.append(f"It had ended and came again: it is at {where}.")
     elif row["state"] in ("recovered", "resolved"):
         told = f"{row['state'].capitalize()}: {why}"
         parts.append(f"{told}; it is at {where}." if where else f"{told}.")

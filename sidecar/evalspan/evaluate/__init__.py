@@ -72,7 +72,8 @@ def build(
     made = [prepare(name, given, around) for name, given in checks.items()]
     if problems := [problem for _, found in made for problem in found]:
         raise ConfigError("\n".join(str(problem) for problem in problems))
-    return Evaluator([check for check, _ in made if check is not None], folder, dimensions)
+    ready = [check for check, _ in made if check is not None]
+    return Evaluator(ready, folder, dimensions, around.prices)
 
 
 def build_checklists(

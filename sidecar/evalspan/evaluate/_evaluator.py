@@ -1,7 +1,7 @@
 """Run all checks over settled traces."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,10 +13,11 @@ import pyarrow as pa
 from evalspan import model
 from evalspan.evaluate._check import Check
 from evalspan.evaluate._choice import Choice, Chooser, Count, Evaluated, Mask, count
-from evalspan.evaluate._frame import complete, slices
+from evalspan.evaluate._frame import complete, slices, unasked
+from evalspan.evaluate._prices import Prices
 from evalspan.evaluate._process import Worker
 from evalspan.evaluate._run import run
-from evalspan.evaluate._scores import table
+from evalspan.evaluate._scores import labelled, table
 from evalspan.evaluate._verdicts import SCHEMA, of_error
 
 
@@ -42,11 +43,17 @@ _NESTED: Final = ("attributes", "links")
 
 
 class Evaluator:
-    """Checks that are ready to run. Not safe for use by two threads."""
+    """Checks that are ready to run. Not safe for use by two threads.
 
-    def __init__(self, checks: Sequence[Check], folder: Path, dimensions: Sequence[str]) -> None:
+    `checks`: name → check; `prices`: those that the checks were given.
+    """
+
+    def __init__(
+        self, checks: Sequence[Check], folder: Path, dimensions: Sequence[str], prices: Prices
+    ) -> None:
         """Use `evaluate.build` to make one."""
         self.checks = {check.name: check for check in checks}
+        self.prices = prices
         self._dimensions = list(dimensions)
         self._worker = Worker(folder, self._dimensions)
 
@@ -77,7 +84,7 @@ class Evaluator:
             ):
                 for subject, outcome, reason, number in count(check.name, choice, verdicts):
                     counts[subject, outcome, reason] += number
-                found.append(_labelled(check, verdicts))
+                found.append(labelled(check, verdicts, weight=1 / check.sample))
             if found and sum(f.height for f in found):
                 scores.append(
                     table(
@@ -90,6 +97,39 @@ class Evaluator:
                 )
         lines = [Count(*line, number) for line, number in counts.items()]
         return Evaluated(pa.concat_tables(scores).combine_chunks(), lines)
+
+    def refuse(
+        self,
+        spans: pl.DataFrame,
+        why: Mapping[str, str],
+        *,
+        segment: int = 0,
+        evaluated_time: datetime | None = None,
+    ) -> Evaluated:
+        """Return an error of every check for each span, or trace, without asking any.
+
+        `spans`: rows of SPANS, or of a settled frame; `why`: trace → what went wrong with it.
+        """
+        if spans.is_empty() or not self.checks:
+            return Evaluated(model.SCORES.empty(), [])
+        frame = complete(unasked(spans), self._dimensions)
+        errors = frame["trace_id"].replace_strict(why, return_dtype=pl.String)
+        chooser = Chooser(frame, frame.height)
+        found, counts = [], list[Count]()
+        for check in self.checks.values():
+            choice = chooser.everyone(check, "")
+            rows = pl.Series(np.flatnonzero(choice.rows), dtype=pl.UInt32)
+            verdicts = of_error(rows, "").with_columns(error=errors.gather(rows))
+            counts += count(check.name, choice, verdicts)
+            found.append(labelled(check, verdicts, weight=1.0))
+        scores = table(
+            pl.concat(found),
+            frame,
+            self._dimensions,
+            segment=segment,
+            evaluated_time=evaluated_time or datetime.now(UTC),
+        )
+        return Evaluated(scores, counts)
 
     def inline(self, frame: pl.DataFrame) -> list[InlineVerdict]:
         """Return the verdicts of the checks marked `inline: true`, sampled ones included."""
@@ -159,14 +199,3 @@ class Evaluator:
 def _part(frame: pl.DataFrame, chosen: Mask) -> tuple[pl.Series, pl.DataFrame]:
     rows = pl.Series("row", np.flatnonzero(chosen), pl.UInt32)
     return rows, frame if chosen.all() else frame[rows]
-
-
-def _labelled(check: Check, verdicts: pl.DataFrame) -> pl.DataFrame:
-    return verdicts.with_columns(
-        check=pl.lit(check.name),
-        revision=pl.lit(check.revision),
-        evaluator=pl.lit("check"),
-        weight=pl.lit(1 / check.sample),
-        cost_usd=pl.lit(None, pl.Float64),
-        about=pl.lit("trace" if check.shape == "trace" else "span"),
-    )

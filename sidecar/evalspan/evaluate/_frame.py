@@ -38,6 +38,20 @@ def complete(frame: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(by_name.values()) if by_name else frame
 
 
+def unasked(spans: pl.DataFrame) -> pl.DataFrame:
+    """Return spans of which each counts once by its ids, roots first; unsettled ones may be.
+
+    Traces that settle count their attempts from 1 on.
+    """
+    added = {"attempt": pl.lit(0, pl.Int32), "counts": pl.lit(value=True)}
+    ids = ("trace_id", "span_id", "counts")
+    return (
+        spans.with_columns(e.alias(n) for n, e in added.items() if n not in spans.columns)
+        .with_columns(counts=pl.col("counts") & pl.struct(ids).is_first_distinct())
+        .sort(pl.col("parent_span_id").is_not_null(), maintain_order=True)
+    )
+
+
 def numbers(trace_ids: pl.Series) -> NDArray[np.int64]:
     """Number the traces from 0, in the order in which they come."""
     ids = trace_ids.to_arrow().cast(pa.large_string()).dictionary_encode()

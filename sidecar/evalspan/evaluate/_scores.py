@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from evalspan import model
+from evalspan.evaluate._check import Check
 
 _OF_SPAN = (
     "trace_id",
@@ -19,6 +20,18 @@ _OF_SPAN = (
     pl.coalesce("response_model", "request_model").alias("model"),
     "conversation_id",
 )
+
+
+def labelled(check: Check, verdicts: pl.DataFrame, *, weight: float) -> pl.DataFrame:
+    """Return the verdicts of a check with what says whose they are."""
+    return verdicts.with_columns(
+        check=pl.lit(check.name),
+        revision=pl.lit(check.revision),
+        evaluator=pl.lit("check"),
+        weight=pl.lit(weight),
+        cost_usd=pl.lit(None, pl.Float64),
+        about=pl.lit("trace" if check.shape == "trace" else "span"),
+    )
 
 
 def table(

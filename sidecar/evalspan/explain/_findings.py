@@ -32,6 +32,10 @@ MOST = 0.5
 NEW_BEFORE, NEW_AFTER = 0.05, 0.5
 """A value is new where it had less than the one and has more than the other share of rows."""
 
+MOST_LINES = 5_000
+"""Lines of a prompt that are compared: comparing takes time with their square, and a trace can
+hold a prompt of any length."""
+
 
 @dataclass(frozen=True)
 class Drop:
@@ -292,10 +296,13 @@ def _diff(old: str, new: str, prompts: Prompts) -> str | None:
     before, after = prompts(old), prompts(new)
     if before is None or after is None:
         return None
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), f"prompt {old}", f"prompt {new}", lineterm=""
-    )
-    return "\n".join(lines)
+    texts = (before.splitlines(), after.splitlines())
+    shown = (texts[0][:MOST_LINES], texts[1][:MOST_LINES])
+    first, second = (" ".join(f"prompt {name}".split()) for name in (old, new))
+    found = list(difflib.unified_diff(*shown, first, second, lineterm=""))
+    if shown != texts:
+        found.append(f"\\ only the first {MOST_LINES:,} lines of each were compared")
+    return "\n".join(found)
 
 
 def _rest(

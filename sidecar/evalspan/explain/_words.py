@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
+ARROW = "\N{RIGHTWARDS ARROW}"
 VISIBLE = 0.005
 """Half a point: below it the adjusted and the plain difference look alike."""
 
@@ -24,13 +25,13 @@ def percent(value: float) -> str:
 
 
 def moved(numbers: Mapping[str, Any], sign: float) -> str:
-    """`fell: 97.1 % to 60.2 %, −36.9 points [−44.0, −29.8] (480 verdicts before, 80 after)`."""
+    """`fell: 97.1 % → 60.2 %, −36.9 points [−44.0, −29.8] (480 verdicts before, 80 after)`."""
     verb = "fell" if sign < 0 else "rose"
     before, after = numbers["baseline_score"], numbers["candidate_score"]
     if before is None or after is None:
         return verb
     sizes = f"{numbers['baseline_n']:,} verdicts before, {numbers['candidate_n']:,} after"
-    return f"{verb}: {percent(before)} to {percent(after)}, {_change(numbers)} ({sizes})"
+    return f"{verb}: {percent(before)} {ARROW} {percent(after)}, {_change(numbers)} ({sizes})"
 
 
 def _change(numbers: Mapping[str, Any]) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from evalspan.grafana._watched import Alert, Limit, Rule, Severity, Watched
+from evalspan.grafana._counted import counted_within
+from evalspan.grafana._watched import Alert, Limit, Rule, Severity, Watched, literal
 
 # Long window, short window, burn rate, severity.
 PAIRS: Final[tuple[tuple[str, str, float, Severity], ...]] = (
@@ -21,7 +22,10 @@ PAIRS: Final[tuple[tuple[str, str, float, Severity], ...]] = (
     ("3d", "6h", 1, "warning"),
 )
 _WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-_LONG: Final = tuple(pair[0] for pair in PAIRS)
+# Windows of a shift's work. Over days a first count weighs little and costs much to find.
+_WITH_FIRST_COUNTS: Final = ("5m", "30m", "1h", "2h", "6h")
+_CALLS: Final = "service_slo:evalspan_calls:increase"
+_BAD: Final = "service_slo:evalspan_bad_calls:ratio"
 _DURATION: Final = "gen_ai_client_operation_duration_seconds_count"
 _NAMES: Final = {
     "latency": "EvalspanLatencyBurn",
@@ -60,16 +64,23 @@ class Objective:
     counted: str
     service: str = "service"
 
-    def ratio(self, window: str) -> str:
-        """Share of bad calls over the window, per service; 0 where none is bad."""
-        bad, counted = self._count(self.bad, window), self.calls(window)
-        return f"(\n  {bad}\n  or 0 * {counted}\n)\n/ ({counted} > 0)"
-
     def calls(self, window: str) -> str:
         """Number of calls over the window, per service."""
         return self._count(self.counted, window)
 
+    def ratio(self, window: str) -> str:
+        """Share of bad calls over the window, per service; 0 where none is bad."""
+        bad, calls = self._count(self.bad, window), self.recorded(_CALLS, window)
+        on = f"on ({self.service})"
+        return f"(\n  {bad}\n  or {on} 0 * {calls}\n)\n/ {on} ({calls} > 0)"
+
+    def recorded(self, name: str, window: str) -> str:
+        """What the rules record of it over the window."""
+        return f"{name}_{window}{{slo={_quoted(self.slo)}}}"
+
     def _count(self, series: str, window: str) -> str:
+        if window in _WITH_FIRST_COUNTS:
+            return counted_within(series, window, self.service)
         return f"sum by ({self.service}) (increase({series}[{window}]))"
 
 
@@ -93,7 +104,7 @@ def objectives(watched: Watched) -> Iterator[Objective]:
 
 
 def _of_check(limit: Limit, share: float) -> Objective:
-    title, said = f"Check {limit.check}", "failed it"
+    title, said = f"Check {literal(limit.check)}", "failed it"
     if limit.kind in _SAID and limit.most is not None:
         title, said = _SAID[limit.kind]
     verdicts = f'evalspan_verdicts_total{{check={_quoted(limit.check)},item="",verdict'
@@ -114,15 +125,13 @@ def _quoted(text: str) -> str:
 
 
 def recordings(watched: Watched) -> Iterator[Rule]:
-    """Yield the shares of bad calls and the numbers of calls, per objective and window."""
+    """Yield the numbers of calls and the shares of bad ones, per objective and window."""
     for objective in objectives(watched):
         labels = {"slo": objective.slo}
         for window in _WINDOWS:
-            name = f"service_slo:evalspan_bad_calls:ratio_{window}"
-            yield {"record": name, "expr": objective.ratio(window), "labels": labels}
-        for window in _LONG:
-            name = f"service_slo:evalspan_calls:increase_{window}"
-            yield {"record": name, "expr": objective.calls(window), "labels": labels}
+            # The calls first: the share is taken of what is recorded.
+            for name, expr in ((_CALLS, objective.calls), (_BAD, objective.ratio)):
+                yield {"record": f"{name}_{window}", "expr": expr(window), "labels": labels}
 
 
 def burn_rates(watched: Watched) -> Iterator[Alert]:
@@ -142,13 +151,12 @@ def _alert(
     severity: Severity,
 ) -> Alert:
     long, short = windows
-    slo = f"{{slo={_quoted(objective.slo)}}}"
     allowed = f"{100 * (1 - objective.share):.4g}%"
     return Alert(
         objective.alert,
-        f"service_slo:evalspan_bad_calls:ratio_{long}{slo} > {threshold:.6g}\n"
-        f"and service_slo:evalspan_bad_calls:ratio_{short}{slo} > {threshold:.6g}\n"
-        f"and service_slo:evalspan_calls:increase_{long}{slo} >= {watched.alerts.minimum_calls}",
+        f"{objective.recorded(_BAD, long)} > {threshold:.6g}\n"
+        f"and {objective.recorded(_BAD, short)} > {threshold:.6g}\n"
+        f"and {objective.recorded(_CALLS, long)} >= {watched.alerts.minimum_calls}",
         severity,
         {
             "summary": f"{objective.title}: {{{{ $value | humanizePercentage }}}} of the calls of "

@@ -1,26 +1,18 @@
 """Talk to Grafana's HTTP API: JSON in, JSON out, every failure with the address and the words."""
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from evalspan import http
+
 TIMEOUT_SECONDS: Final = 30.0
 _NOT_FOUND: Final = 404
-_SHOWN_BYTES: Final = 500
 
 
 class GrafanaError(OSError):
     """Grafana said no or nothing; the text says to what, and what to do."""
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would take the token to another server, and make a POST a GET."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as urllib has it
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +36,23 @@ class Grafana:
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:  # noqa: ANN401
         address = f"{self.url.rstrip('/')}{path}"
-        request = urllib.request.Request(  # noqa: S310 - the command allows http and https only
-            address,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Authorization": f"Bearer {self.token}",
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                # Rules that came by the API can be changed by hand all the same.
-                "X-Disable-Provenance": "true",
-            },
-            method=method,
-        )
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            # Rules that came by the API can be changed by hand all the same.
+            "X-Disable-Provenance": "true",
+        }
+        content = None if body is None else json.dumps(body).encode()
         try:
-            opener = urllib.request.build_opener(_NoRedirects())
-            with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                return json.loads(answer.read() or b"{}")
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code == _NOT_FOUND and method == "GET":
-                    return None
-                words = error.read(_SHOWN_BYTES).decode(errors="replace")
-            msg = f"{method} {address}: {error.code} {words}"
+            answer = http.call(
+                method, address, headers=headers, timeout_seconds=TIMEOUT_SECONDS, content=content
+            )
+            return json.loads(answer.content or b"{}")
+        except http.HttpError as error:
+            if error.status == _NOT_FOUND and method == "GET":
+                return None
+            msg = f"{method} {address}: {error}"
             raise GrafanaError(msg) from error
         except (OSError, ValueError) as error:
             msg = f"{method} {address}: {error}"

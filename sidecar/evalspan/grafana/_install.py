@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from evalspan.grafana._client import Grafana, GrafanaError
-from evalspan.grafana._managed import rule_groups
+from evalspan.grafana._managed import comparable, rule_groups
 from evalspan.grafana._watched import Watched
 
 FOLDER: Final = {"uid": "evalspan", "title": "evalspan"}
@@ -93,7 +93,8 @@ def _steps(grafana: Grafana, wanted: Wanted) -> Iterator[_Step]:
         for group in rule_groups(wanted.watched, source):
             path = f"{_RULES}/{group['title']}"
             there = grafana.get(path)
-            yield _Step(f"rules {group['title']}", there, group, ("PUT", path, group))
+            seen = comparable(group, there)
+            yield _Step(f"rules {group['title']}", there, seen, ("PUT", path, group))
 
 
 def _source(grafana: Grafana, kind: str, url: str) -> _Step:

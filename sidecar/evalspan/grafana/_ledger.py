@@ -1,5 +1,6 @@
 """Alerts about evalspan itself: is everything seen, stored, evaluated, and in time?"""
 
+from evalspan.grafana._counted import counted_within
 from evalspan.grafana._watched import Alert, Watched
 
 
@@ -23,8 +24,8 @@ def evaluations(watched: Watched) -> list[Alert]:
             "evalspan_evaluations_unaccounted > 0",
             "warning",
             {
-                "summary": '{{ $value }} evaluations of the check "{{ $labels.check }}" are '
-                "neither made, skipped, failed nor waiting.",
+                "summary": '{{ printf "%.0f" $value }} evaluations of the check '
+                '"{{ $labels.check }}" are neither made, skipped, failed nor waiting.',
                 "description": "Every evaluation must be accounted for. This is a fault of "
                 "evalspan on {{ $labels.instance }}; `evalspan ledger` shows the sums.",
             },
@@ -42,16 +43,29 @@ def evaluations(watched: Watched) -> list[Alert]:
                 "series.",
             },
         ),
+        Alert(
+            "EvalspanSeriesOverflow",
+            counted_within("evalspan_series_overflow_total", "1h", "metric") + " > 0",
+            "info",
+            {
+                "summary": "{{ $labels.metric }} has as many series as its budget allows: the "
+                "rest is shown together as __other__.",
+                "description": "Every label is within its own budget, their combinations are "
+                "not. Scores are complete in the tables; only the metrics are merged. Take a "
+                "dimension out of the config, lower a budget, or raise metrics.series_budget if "
+                "Prometheus can bear more series.",
+            },
+        ),
     ]
     return [*alerts, *_judge_budget(watched)]
 
 
 def _share_of_errors(share: float) -> str:
-    counted = counted_within("evalspan_evaluations_total", "15m", "check", '{outcome="error"}')
-    decided = counted_within(
-        "evalspan_evaluations_total", "15m", "check", '{outcome=~"done|error"}'
+    broken, decided = (
+        counted_within(f"evalspan_evaluations_total{{outcome{outcome}}}", "15m", "check")
+        for outcome in ('="error"', '=~"done|error"')
     )
-    return f"{counted}\n/ ({decided} > 0)\n> {share:g}"
+    return f"{broken}\n/ ({decided} > 0)\n> {share:g}"
 
 
 def _judge_budget(watched: Watched) -> list[Alert]:
@@ -82,14 +96,13 @@ def spans(watched: Watched) -> list[Alert]:
 
 def _spans() -> list[Alert]:
     quarantined = counted_within(
-        "evalspan_spans_total", "15m", "job, instance", '{outcome="quarantined"}'
+        'evalspan_spans_total{outcome="quarantined"}', "15m", "job, instance"
     )
     # Those left out are sent again by themselves and ask for nothing to be done.
     rejected = counted_within(
-        "evalspan_rejected_requests_total",
+        'evalspan_rejected_requests_total{reason!~"cancelled|slow_sender|stopping"}',
         "15m",
         "job, instance, reason",
-        '{reason!~"cancelled|slow_sender|stopping"}',
     )
     return [
         Alert(
@@ -97,7 +110,8 @@ def _spans() -> list[Alert]:
             "evalspan_spans_unaccounted != 0",
             "critical",
             {
-                "summary": "{{ $value }} spans were received and are neither stored nor set aside.",
+                "summary": '{{ printf "%.0f" $value }} spans were received and are neither stored '
+                "nor set aside.",
                 "description": "Received = stored + duplicate + quarantined + waiting must hold. "
                 "This is a fault of evalspan on {{ $labels.instance }}; `evalspan ledger` shows "
                 "the sums.",
@@ -151,8 +165,8 @@ def _processes(watched: Watched) -> list[Alert]:
         Alert(
             "EvalspanSidecarDown",
             # The second part holds on where a process that dies again and again answers now
-            # and then.
-            f"{job} == 0\nor avg_over_time({job}[10m]) < 0.5\nor absent({job})",
+            # and then; not for a target that is no longer one.
+            f"{job} == 0\nor (avg_over_time({job}[10m]) < 0.5 and {job})\nor absent({job})",
             "critical",
             {
                 "summary": "evalspan does not answer{{ with $labels.instance }} on {{ . }}"
@@ -187,16 +201,27 @@ def _processes(watched: Watched) -> list[Alert]:
             },
             hold="15m",
         ),
+        Alert(
+            "EvalspanAnalysisFailing",
+            counted_within("evalspan_analysis_errors_total", "1h", "job, instance, part") + " > 0",
+            "warning",
+            {
+                "summary": "evalspan on {{ $labels.instance }} could not do all it had to: "
+                '{{ $labels.part }} failed {{ printf "%.0f" $value }} times in an hour.',
+                "description": "The rest was done. A report or a search is tried again; a mute "
+                "that cannot be read mutes nothing. The log of the sidecar says why.",
+            },
+        ),
+        Alert(
+            "EvalspanWordDamaged",
+            "evalspan_word_damaged == 1",
+            "warning",
+            {
+                "summary": "run/{{ $labels.word }}.json on {{ $labels.instance }} cannot be read; "
+                "the values it holds are not on the page.",
+                "description": "It is written anew every minute, or every second where it is the "
+                "receiver's. If it stays damaged, another program writes it or the disk is bad.",
+            },
+            hold="10m",
+        ),
     ]
-
-
-def counted_within(metric: str, window: str, by: str, labels: str = "") -> str:
-    """Count over the window, per `by`, with what a series is born with.
-
-    Prometheus' `increase` sees nothing before the first sample of a series: the first failure
-    of a customer, or the first span in quarantine, would not count. A series that was not there
-    in the hour before the window counts with all it has.
-    """
-    series = f"{metric}{labels}"
-    born = f"max_over_time({series}[{window}]) unless last_over_time({series}[1h] offset {window})"
-    return f"sum by ({by}) (({born}) or increase({series}[{window}]))"

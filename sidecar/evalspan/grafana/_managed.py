@@ -1,6 +1,7 @@
 """The alerts as rules that Grafana itself evaluates, for a Grafana whose Prometheus loads none."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -8,7 +9,7 @@ from typing import Any, Final
 from evalspan.grafana._burn import burn_rates, recordings
 from evalspan.grafana._ledger import evaluations, spans
 from evalspan.grafana._regressions import score_regressions
-from evalspan.grafana._watched import Alert, Watched
+from evalspan.grafana._watched import Alert, Watched, duration
 
 _RECORDED: Final = re.compile(r'(service_slo:[\w:]+)\{slo=("(?:[^"\\]|\\.)*")\}')
 _LOOKED_UP: Final = re.compile(
@@ -16,6 +17,9 @@ _LOOKED_UP: Final = re.compile(
 )
 _SHOWN: Final = re.compile(r"\{\{ \. \| first \| value \| ([^}]+?) \}\}")
 _LOOK_BACK_SECONDS: Final = 600
+_INTERVAL_SECONDS: Final = 60
+# Grafana keeps these from version 12 on; one before it takes a rule with them and forgets them.
+_NEWER: Final = frozenset({"keep_firing_for", "missingSeriesEvalsToResolve"})
 
 
 def rule_groups(watched: Watched, source: str) -> Iterator[Mapping[str, Any]]:
@@ -28,7 +32,17 @@ def rule_groups(watched: Watched, source: str) -> Iterator[Mapping[str, Any]]:
     }
     for title, alerts in told.items():
         rules = [_rule(alert, title, source, known) for alert in alerts]
-        yield {"title": title, "interval": 60, "rules": rules}
+        yield {"title": title, "interval": _INTERVAL_SECONDS, "rules": rules}
+
+
+def comparable(group: Mapping[str, Any], there: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the group without what the Grafana that has `there` does not keep."""
+    theirs = {rule.get("uid"): rule for rule in (there or {}).get("rules", [])}
+    rules = [
+        {k: v for k, v in rule.items() if k not in _NEWER or k in theirs.get(rule["uid"], _NEWER)}
+        for rule in group["rules"]
+    ]
+    return {**group, "rules": rules}
 
 
 def _rule(
@@ -36,20 +50,30 @@ def _rule(
 ) -> Mapping[str, Any]:
     numbers: dict[str, str] = {}
     annotations = {key: _text(text, numbers) for key, text in alert.annotations.items()}
-    labels = {"severity": alert.severity, **alert.labels}
-    named = "-".join([alert.name, *labels.values()])
+    named = (alert.name, alert.severity, *alert.labels.values())
     return {
-        "uid": _uid(named),
-        "title": " ".join([alert.name, *labels.values()]),
+        "uid": _uid("-".join(named)),
+        "title": " ".join(named),
         "ruleGroup": group,
         "condition": "fires",
-        "for": alert.hold or "0s",
+        "for": alert.hold,
+        **_kept(alert),
         "noDataState": "OK",
         "execErrState": "Error",
-        "labels": labels,
+        "labels": alert.label_templates(),
         "annotations": annotations,
         "data": list(_data(_inlined(alert.expr, known), numbers, source)),
     }
+
+
+def _kept(alert: Alert) -> Mapping[str, Any]:
+    """Say how long the alert outlives its condition, and the series of it.
+
+    Where other series fire on, Grafana counts the looks at which one is missing instead.
+    """
+    missing = math.ceil(alert.keep.total_seconds() / _INTERVAL_SECONDS)
+    looks = {"missingSeriesEvalsToResolve": missing} if missing else {}
+    return {"keep_firing_for": duration(alert.keep), **looks}
 
 
 def _uid(named: str) -> str:
@@ -61,7 +85,7 @@ def _inlined(expr: str, known: Mapping[tuple[str, str], str]) -> str:
 
     def recorded(match: re.Match[str]) -> str:
         slo = match[2][1:-1].replace('\\"', '"').replace("\\\\", "\\")
-        return f"({known[match[1], slo]})"
+        return f"({_inlined(known[match[1], slo], known)})"
 
     return _RECORDED.sub(recorded, expr)
 

@@ -24,9 +24,7 @@ def score_regressions(watched: Watched) -> list[Alert]:
         'and on (id) evalspan_regression_samples{side="candidate"} '
         f">= {set_.critical_sample}"
     )
-    seconds = round(set_.keep_firing.total_seconds())
-    keep = f"{seconds}s" if seconds else None
-    words = _words(watched)
+    words, keep = _words(watched), set_.keep_firing
     name = "EvalspanScoreRegression"
     return [
         Alert(name, f"{OPEN}\nand on (id) {grave}", "critical", words, keep=keep),

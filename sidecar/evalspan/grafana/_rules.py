@@ -6,7 +6,8 @@ from typing import Any
 import yaml
 
 from evalspan.grafana._burn import burn_rates, recordings
-from evalspan.grafana._ledger import counted_within, evaluations, spans
+from evalspan.grafana._counted import counted_within
+from evalspan.grafana._ledger import evaluations, spans
 from evalspan.grafana._regressions import score_regressions
 from evalspan.grafana._watched import Alert, Group, Rule, Watched
 
@@ -47,7 +48,7 @@ def _recordings() -> Iterator[Rule]:
     by = "service, check, prompt, prompt_version"
     counted = "service_check_prompt_version:evalspan_verdicts:increase1h"
     # The verdict of a check has no item; items are the single questions of checklists.
-    verdicts = counted_within("evalspan_verdicts_total", "1h", f"{by}, verdict", '{item=""}')
+    verdicts = counted_within('evalspan_verdicts_total{item=""}', "1h", f"{by}, verdict")
     yield {"record": counted, "expr": verdicts}
     yield {
         "record": "service_check_prompt_version:evalspan_pass_ratio:1h",

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Any, Final, Literal
 
 from evalspan.grafana._settings import AlertSettings
 
 Severity = Literal["info", "warning", "critical"]
 Rule = Mapping[str, Any]
 """A rule as Prometheus reads it."""
+_SECONDS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +43,34 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert rule. Annotations are Prometheus templates; `hold` and `keep` are durations."""
+    """An alert rule. Annotations are Prometheus templates, labels are words as they are.
+
+    `hold` is how long the condition must hold first, `keep` how long the alert outlives it.
+    """
 
     name: str
     expr: str
     severity: Severity
     annotations: Mapping[str, str]
-    hold: str | None = None
-    keep: str | None = None
+    hold: str = "0s"
+    keep: timedelta = timedelta(0)
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def rule(self) -> Rule:
         """Return it as Prometheus reads it."""
-        times = {"for": self.hold, "keep_firing_for": self.keep}
+        times = {"for": self.hold, "keep_firing_for": duration(self.keep)}
         return {
             "alert": self.name,
             "expr": self.expr,
-            **{key: value for key, value in times.items() if value},
-            "labels": {"severity": self.severity, **self.labels},
+            **{key: value for key, value in times.items() if value != "0s"},
+            "labels": self.label_templates(),
             "annotations": dict(self.annotations),
         }
+
+    def label_templates(self) -> Mapping[str, str]:
+        """Return its labels, the severity among them, as templates that say just them."""
+        labels = {"severity": self.severity, **self.labels}
+        return {name: literal(value) for name, value in labels.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +85,20 @@ class Group:
         """Return it as Prometheus reads it."""
         pace = {"interval": self.interval} if self.interval else {}
         return {"name": self.name, **pace, "rules": list(self.rules)}
+
+
+def literal(text: str) -> str:
+    """Return a template, of Prometheus or of Grafana, that says just this text."""
+    return text.replace("{{", '{{ "{{" }}')
+
+
+def duration(time: timedelta) -> str:
+    """Return whole seconds the way Prometheus and Grafana write them, such as 1h30m; 0s is none."""
+    left = round(time.total_seconds())
+    words = ""
+    for unit, seconds in _SECONDS.items():
+        if unit in {"y", "w"} and left % seconds:  # only whole ones are written as such
+            continue
+        count, left = divmod(left, seconds)
+        words += f"{count}{unit}" if count else ""
+    return words or "0s"

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from evalspan.model import VERDICTS
+
 Kind = Literal["counter", "gauge", "histogram", "info"]
 # The base units there are; OpenMetrics wants them as the last word of the name.
 UNITS: Final = ("seconds", "bytes", "usd")
@@ -31,7 +33,10 @@ CALL: Final = (
     "service_name",
 )
 PROMPT: Final = ("service", "prompt", "prompt_version", "model")
+EVERY_VERDICT: Final = (*VERDICTS, "none", "error")
 DIMENSIONS: Final = "the configured dimensions"
+# Labels that say what was counted: they stay on the series that takes what overflows.
+SUBJECT: Final = ("check", "item", "verdict", "error_type", "gen_ai_token_type")
 REGRESSION: Final = ("id", "check", "kind", "direction", "slice")
 
 
@@ -72,7 +77,9 @@ DECLARED: Final = (
     Declared(
         "evalspan_check_value",
         "histogram",
-        "Numbers that checks measured, in the unit of the check.",
+        "Numbers that checks measured, in the unit of the check. One below 0 is in the lowest "
+        "bucket and adds nothing to the sum, which must not fall; a check whose bounds begin "
+        "below 0 has no sum and no count.",
         ("check", *PROMPT, DIMENSIONS),
         VALUES,
     ),
@@ -155,6 +162,13 @@ DECLARED: Final = (
         ("check",),
     ),
     Declared("evalspan_label_overflow", "counter", "Values put into __other__.", ("dimension",)),
+    Declared(
+        "evalspan_series_overflow",
+        "counter",
+        "What was counted on the series whose dimensions are all __other__, because its metric "
+        "has as many series as its budget allows.",
+        ("metric",),
+    ),
     Declared("evalspan_check_info", "info", "Checks in force.", ("check", "revision", "evaluator")),
     Declared("evalspan_build_info", "info", "Version that runs.", ("version",)),
     Declared(
@@ -202,4 +216,23 @@ DECLARED: Final = (
         REGRESSION,
     ),
     Declared("evalspan_analysis_up", "gauge", "1 if the analysis ran to its end lately."),
+    Declared(
+        "evalspan_analysis_errors",
+        "counter",
+        "What the analysis could not do and went on without: a report (tried again), a search "
+        "for a better prompt that could not be told (tried again), a mute that cannot be read.",
+        ("part",),
+    ),
+    Declared(
+        "evalspan_failed_merges",
+        "counter",
+        "Times that the small files of a table could not be merged; it is tried again.",
+        ("table",),
+    ),
+    Declared(
+        "evalspan_word_damaged",
+        "gauge",
+        "1 if what a process left in the folder run/ for this page cannot be read.",
+        ("word",),
+    ),
 )

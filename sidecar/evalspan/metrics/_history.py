@@ -15,18 +15,17 @@ from typing import Final, TextIO
 import numpy as np
 import polars as pl
 
+from evalspan.metrics._declared import EVERY_VERDICT
 from evalspan.metrics._grid import Grid, Row, rises
-from evalspan.metrics._labels import Budgets
 from evalspan.metrics._metrics import EXPIRE_AFTER, Metrics
-from evalspan.metrics._rows import buckets, sound, verdict_rows
-from evalspan.metrics._series import INFINITY, Labels, bound_text
+from evalspan.metrics._rows import buckets, rise, sound, verdict_rows
+from evalspan.metrics._series import INFINITY, Labels, bound_text, has_sum
 from evalspan.model import VERDICTS
 
 VERDICT_COUNTS: Final = "evalspan_verdicts"
 VALUES: Final = "evalspan_check_value"
 _CELLS_AT_ONCE: Final = 1_000_000
 Lines = Iterator[str]
-_EVERY_VERDICT: Final = (*VERDICTS, "none", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class History:
         values = sound(rows.filter(pl.col("item") == ""), "value", signed=True)
         if values.height:
             placed = values.with_columns(bucket=buckets(values, self._bounds))
-            found = pl.len().alias("count"), pl.col("number").sum().alias("sum")
+            found = pl.len().alias("count"), rise("number").alias("sum")
             self._spill(VALUES, placed, "bucket", *found)
 
     def _bounds(self, check: str) -> tuple[float, ...]:
@@ -87,17 +86,19 @@ class History:
 
     def _expire(self, step: int) -> None:
         """Free the places of what was not counted on for long before this step."""
-        families = self._families.values()
         old = step - self._grid.expire_steps
-        shown = [(f.names, [k for k, last in f.last.items() if last >= old]) for f in families]
-        self._metrics.budgets.keep(shown)
+        shown = [(family, family.shown_since(old)) for family in self._families.values()]
+        self._metrics.budgets.keep((family.names, series) for family, series in shown)
+        for family, series in shown:
+            family.places.keep(series)
 
     def _spill(self, name: str, rows: pl.DataFrame, part: str, *found: pl.Expr) -> None:
         """Put the rises of each series and step aside."""
         family = self._families[name]
         keys = [*family.names, "step", part]
+        rows = self._metrics.budgets.within(rows, family.names)
         cells = rows.group_by(keys).agg(found).sort("step", *family.names)
-        cells = family.numbered(cells, self._metrics.budgets)
+        cells = family.numbered(cells)
         cells = cells.group_by("series", "step", part).sum().sort("series", "step")
         family.grow(cells)
         cells.write_parquet(self._folder / f"{name}.{self._parts}.parquet")
@@ -137,7 +138,7 @@ class History:
 
     def _counters(self, labels: Mapping[str, str], cells: pl.DataFrame) -> Iterator[Lines]:
         """Yield the lines of each verdict's counter; pass and fail are both there if one is."""
-        for word in _EVERY_VERDICT:
+        for word in EVERY_VERDICT:
             own = cells.filter(pl.col("verdict") == word)
             if own.is_empty() and word not in VERDICTS:
                 continue
@@ -157,10 +158,12 @@ class History:
         _, sums = rises(at, 0, 1, cells["sum"].to_numpy())
         named = [_label_text({**labels, "le": bound_text(bound)}) for bound in bounds]
         heads = [f"{VALUES}_bucket{text}" for text in named]
-        below = np.concatenate([np.cumsum(table, axis=1), sums], axis=1)
-        points = self._grid.points(steps, below)
-        plain = _label_text(labels)
-        yield (_histogram_lines(heads, plain, stamp, row) for stamp, row in points)
+        shown = np.cumsum(table, axis=1)
+        if has_sum(bounds):
+            heads += [f"{VALUES}_{part}{_label_text(labels)}" for part in ("count", "sum")]
+            shown = np.concatenate([shown, shown[:, -1:], sums], axis=1)
+        points = self._grid.points(steps, shown)
+        yield (_histogram_lines(heads, stamp, row) for stamp, row in points)
 
 
 class _Family:
@@ -169,6 +172,7 @@ class _Family:
     def __init__(self, metrics: Metrics, name: str, without: str = "") -> None:
         declared = metrics.declared(name)
         self.names = tuple(label for label in metrics.labels_of(name) if label != without)
+        self.places = metrics.places(name, self.names)
         self.head = f"# HELP {name} {declared.help}\n# TYPE {name} {declared.kind}\n"
         self.last: dict[Labels, int] = {}  # labels → step at which they were counted last
         self.cells: dict[int, int] = {}  # number → cells
@@ -179,16 +183,19 @@ class _Family:
         """Return the labels of a series."""
         return dict(zip(self.names, self._labels[number], strict=True))
 
-    def numbered(self, cells: pl.DataFrame, budgets: Budgets) -> pl.DataFrame:
+    def shown_since(self, step: int) -> list[Labels]:
+        """Return the labels of all series that were counted at this step or later."""
+        return [labels for labels, last in self.last.items() if last >= step]
+
+    def numbered(self, cells: pl.DataFrame) -> pl.DataFrame:
         """Return the cells, which are in order of time, with the number of their series."""
         keys = cells.group_by(self.names, maintain_order=True).agg(rows=pl.col("count").sum())
-        numbers = [self._number(key, rows, budgets) for *key, rows in keys.iter_rows()]
+        numbers = [self._number(key, rows) for *key, rows in keys.iter_rows()]
         numbered = keys.drop("rows").with_columns(series=pl.Series(numbers, dtype=pl.Int64))
         return cells.join(numbered, on=self.names, nulls_equal=True).drop(self.names)
 
-    def _number(self, key: list[str | None], rows: int, budgets: Budgets) -> int:
-        named = zip(self.names, key, strict=True)
-        labels = tuple(budgets.admit(name, value, rows) for name, value in named)
+    def _number(self, key: list[str | None], rows: int) -> int:
+        labels = self.places.admit(key, rows)
         if labels not in self._numbers:
             self._numbers[labels] = len(self._labels)
             self._labels.append(labels)
@@ -213,13 +220,13 @@ def _batches(cells: Mapping[int, int]) -> Iterator[tuple[int, int]]:
     yield first, len(cells) - 1
 
 
-def _histogram_lines(heads: list[str], labels: str, stamp: int, row: Row) -> str:
-    *below, total = row
+def _histogram_lines(heads: list[str], stamp: int, row: Row) -> str:
     at = _time(stamp)
-    lines = [f"{head} {count:.0f} {at}\n" for head, count in zip(heads, below, strict=True)]
-    lines.append(f"{VALUES}_count{labels} {below[-1]:.0f} {at}\n")
-    lines.append(f"{VALUES}_sum{labels} {total!r} {at}\n")
-    return "".join(lines)
+    return "".join(f"{head} {_text(n)} {at}\n" for head, n in zip(heads, row, strict=True))
+
+
+def _text(number: float) -> str:
+    return f"{number:.0f}" if number.is_integer() else repr(number)
 
 
 def _label_text(labels: Mapping[str, str]) -> str:

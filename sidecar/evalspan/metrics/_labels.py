@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+import polars as pl
+
 OTHER = "__other__"
 # A longer value is cut: it would stand on every series that has the label.
 LONGEST: Final = 200
@@ -33,19 +35,44 @@ class Budgets:
         self._known[label].add(text)
 
     def admit(self, label: str, value: str | None, rows: int = 1) -> str:
-        """Return the value to show for one that `rows` rows have."""
+        """Return the value to show for one that `rows` rows have, which takes a place."""
+        text = self.look(label, value, rows)
+        self.take(label, text)
+        return text
+
+    def look(self, label: str, value: str | None, rows: int) -> str:
+        """Return the value to show for one that `rows` rows have, if it is to be shown."""
         text = (value or "")[:LONGEST]
         budget = self._budgets.get(label)
-        if budget is None or not text:
+        if budget is None or text in ("", OTHER):
             return text
         known = self._known[label]
-        if text in known:
-            return text
-        if len(known) < budget:
-            known.add(text)
+        if text in known or len(known) < budget:
             return text
         self.overflow[label] = self.overflow.get(label, 0) + rows
         return OTHER
+
+    def take(self, label: str, text: str) -> None:
+        """Give a place to a value that was looked for and is shown now."""
+        if label in self._budgets and text not in ("", OTHER):
+            self._known[label].add(text)
+
+    def within(self, rows: pl.DataFrame, labels: Iterable[str]) -> pl.DataFrame:
+        """Return the rows with `__other__` for what has no place in a budget that is full.
+
+        Thousands of values become few label sets before each of those is looked at.
+        """
+        for label in labels:
+            known = self._known.get(label, ())
+            if not known or len(known) < self._budgets[label]:
+                continue
+            texts = rows[label].cast(pl.String).str.slice(0, LONGEST)
+            over = ~texts.is_in([*known, "", OTHER])
+            if count := int(over.sum()):
+                self.overflow[label] = self.overflow.get(label, 0) + count
+                shown = pl.when(over).then(pl.lit(OTHER)).otherwise(texts)
+                rows = rows.with_columns(shown.alias(label))
+        return rows
 
     def keep(self, shown: Iterable[tuple[Sequence[str], Iterable[Sequence[str]]]]) -> None:
         """Free the places of all values but the reserved ones and those that are `shown`.

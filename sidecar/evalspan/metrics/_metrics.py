@@ -4,40 +4,35 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import polars as pl
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from prometheus_client.core import Metric
 
-from evalspan.metrics._declared import DECLARED, DIMENSIONS, PROMPT, Declared
+from evalspan.metrics._declared import (
+    CALL,
+    DECLARED,
+    DIMENSIONS,
+    EVERY_VERDICT,
+    PROMPT,
+    Declared,
+)
 from evalspan.metrics._labels import Budgets
-from evalspan.metrics._rows import buckets, call_rows, sound, verdict_rows
-from evalspan.metrics._series import Counter, Histogram, Labels
+from evalspan.metrics._page import Gauge, Moment
+from evalspan.metrics._places import MOST_SERIES, Places
+from evalspan.metrics._rows import buckets, call_rows, rise, sound, verdict_rows
+from evalspan.metrics._series import Counter, Histogram, Labels, has_sum
 from evalspan.model import VERDICTS
 
 # Longer than a weekend: what is idle over it goes on where it was.
 EXPIRE_AFTER: Final = timedelta(days=3)
 Key = tuple[Any, ...]
 Series = TypeVar("Series", Counter, Histogram)
+# Labels that data fill: metrics that have one are bounded and expire.
+_DATA: Final = frozenset((*PROMPT, *CALL))
 _OUTCOMES = ("received", "stored", "duplicate", "quarantined")
-
-
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """A value read at the time of a scrape; `name` is one of the declared ones."""
-
-    name: str
-    value: float
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Metrics:
@@ -50,18 +45,21 @@ class Metrics:
         bounds: Mapping[str, tuple[float, ...]] | None = None,
         *,
         expire_after: timedelta = EXPIRE_AFTER,
+        series_budget: int = MOST_SERIES,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Show the configured dimensions as labels; `bounds` are check → upper bounds.
 
-        A series with a label that has a budget goes away when it was not counted on for
-        `expire_after`. `clock` gives seconds since 1970.
+        A series with a label that data fill goes away when it was not counted on for
+        `expire_after`; such a metric has at most `series_budget` time series. `clock` gives
+        seconds since 1970.
         """
         self.dimensions = tuple(d for d in dimensions if d not in PROMPT)
         self._labels = {d.name: labels_of(d, self.dimensions) for d in DECLARED}
         self._declared = {d.name: d for d in DECLARED}
         self.budgets = budgets
         self._bounds = dict(bounds or {})
+        self._series_budget = series_budget
         self._expire_seconds = expire_after.total_seconds()
         self._clock = clock
         self._scraped_at = 0.0
@@ -69,6 +67,11 @@ class Metrics:
         self._found: dict[str, dict[Key, Any]] = {}  # metric → labels in the data → series
         self._counters: dict[str, dict[Labels, Counter]] = {}
         self._histograms: dict[str, dict[Labels, Histogram]] = {}
+        self._places = {
+            name: self.places(name, names)
+            for name, names in self._labels.items()
+            if not _DATA.isdisjoint(names)
+        }
         self._sources: list[Callable[[], Iterable[Gauge]]] = []
         for name in ("evalspan_spans", "evalspan_log_records"):
             for outcome in _OUTCOMES:  # there from the start: increase() cannot see a first value
@@ -115,7 +118,7 @@ class Metrics:
 
     def _count_verdicts(self, rows: pl.DataFrame) -> None:
         name = "evalspan_verdicts"
-        last, cost = pl.col("trace_id").last(), pl.col("cost_usd").sum()
+        last, cost = pl.col("trace_id").last(), rise("cost_usd")
         groups = self._group(name, rows, pl.len(), last, cost)
         verdict, check = (self._labels[name].index(label) for label in ("verdict", "check"))
         with self._lock:
@@ -135,7 +138,7 @@ class Metrics:
 
     def _count_cost(self, calls: pl.DataFrame) -> None:
         name = "evalspan_cost_usd"
-        groups = self._group(name, calls, pl.len(), pl.col("cost_usd").clip(0).sum())
+        groups = self._group(name, calls, pl.len(), rise("cost_usd"))
         with self._lock:
             now = self._clock()
             known = self._found.setdefault(name, {})
@@ -145,20 +148,21 @@ class Metrics:
                 counter.counted_at = now
 
     def _observe(self, name: str, rows: pl.DataFrame, value: str) -> None:
-        rows = sound(rows, value, signed=name == "evalspan_check_value")
+        signed = name == "evalspan_check_value"
+        rows = sound(rows, value, signed=signed)
         if rows.is_empty():
             return
         rows = rows.with_columns(bucket=buckets(rows, partial(self.bounds, name)))
         last = (pl.col(column).last() for column in ("trace_id", "number", "failing"))
-        found = pl.len(), pl.col("number").sum(), *last
-        groups = self._group(name, rows, *found, also=("bucket",))
+        total = rise("number") if signed else pl.col("number").sum()
+        groups = self._group(name, rows, pl.len(), total, *last, also=("bucket",))
         with self._lock:
             now = self._clock()
             known = self._found.setdefault(name, {})
-            for key, (bucket, count, total, trace_id, shown, failing) in groups:
+            for key, (bucket, count, rose, trace_id, shown, failing) in groups:
                 histogram = known.get(key) or self._find(name, key, count, self._histogram)
                 histogram.counts[bucket] += count
-                histogram.sum += total
+                histogram.sum += rose
                 histogram.counted_at = now
                 histogram.exemplars.offer(trace_id, shown, now, failing=failing, place=bucket)
 
@@ -172,6 +176,8 @@ class Metrics:
         """Yield the labels of each group of rows, and what else it has and was found of it."""
         names = self._labels[name]
         aggregated = [each.alias(f"found {number}") for number, each in enumerate(found)]
+        with self._lock:
+            rows = self.budgets.within(rows, names)
         groups = rows.group_by([*names, *also], maintain_order=True).agg(aggregated)
         width = len(names)
         return ((row[:width], row[width:]) for row in groups.iter_rows())
@@ -180,11 +186,9 @@ class Metrics:
         self, name: str, key: Key, rows: int, series_of: Callable[[str, Labels], Series]
     ) -> Series:
         """Return the series of a key that `rows` rows have; one shown as it is is remembered."""
-        texts = tuple("" if value is None else str(value) for value in key)
-        named = zip(self._labels[name], texts, strict=True)
-        labels = tuple(self.budgets.admit(label, text, rows) for label, text in named)
+        labels = self._places[name].admit(key, rows)
         series = series_of(name, labels)
-        if labels == texts:
+        if labels == tuple("" if value is None else value for value in key):
             self._found[name][key] = series
         return series
 
@@ -200,6 +204,8 @@ class Metrics:
         A share needs both numbers, the one that is 0 too.
         """
         counter = self._counter(name, labels)
+        if counter.beside:
+            return counter
         place = self._labels[name].index("verdict")
         others = ((*labels[:place], word, *labels[place + 1 :]) for word in VERDICTS)
         counter.beside = tuple(self._counter(name, other) for other in others)
@@ -218,6 +224,17 @@ class Metrics:
     def labels_of(self, name: str) -> Labels:
         """Return the labels of a metric in order, the configured dimensions by name."""
         return self._labels[name]
+
+    def places(self, name: str, names: Labels) -> Places:
+        """Return places for the label sets of a metric, which are of these names."""
+        return Places(names, self.budgets, self._series_budget, partial(self._series_of, name))
+
+    def _series_of(self, name: str, labels: Labels) -> int:
+        """Return how many time series the labels of a metric are shown as."""
+        if self._declared[name].kind == "histogram":
+            bounds = self.bounds(name, labels[0])
+            return len(bounds) + (3 if has_sum(bounds) else 1)
+        return len(EVERY_VERDICT) if "verdict" in self._labels[name] else 1
 
     def bounds(self, name: str, check: str = "") -> tuple[float, ...]:
         """Return the upper bounds of a histogram; those of a check's values may be its own."""
@@ -243,65 +260,45 @@ class Metrics:
         if gone:
             self._found.clear()
             self.budgets.keep((self._labels[name], known) for name, known in self._fading())
+            for name, known in self._fading():
+                self._places[name].keep(known)
 
     def _fading(self) -> Iterator[tuple[str, dict[Labels, Any]]]:
         """Yield the metrics that data name the series of; the others show each they ever had."""
         for known in (self._counters, self._histograms):
             for name, series in known.items():
-                if any(label in self.budgets for label in self._labels[name]):
+                if name in self._places:
                     yield name, series
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric as it is now (the protocol of prometheus_client)."""
-        with self._lock:  # the sources too: their numbers are compared with those counted here
+        """Return every metric as it is now (the protocol of prometheus_client).
+
+        What is counted waits while numbers are copied, not while they are written out.
+        """
+        with self._lock:
             self._expire()
-            gauges: dict[str, list[Gauge]] = {}
-            for source in self._sources:
-                for gauge in source():
-                    gauges.setdefault(gauge.name, []).append(gauge)
-            overflow = [
-                Gauge("evalspan_label_overflow", float(n), {"dimension": d})
-                for d, n in self.budgets.overflow.items()
-            ]
-            gauges.setdefault("evalspan_label_overflow", []).extend(overflow)
-            for declared in DECLARED:
-                yield self._family(declared, gauges.get(declared.name, []))
+            now = Moment(self._gauges(), _copied(self._counters), _copied(self._histograms))
+        return now.families(self._labels, self.bounds)
 
-    def _family(self, declared: Declared, gauges: list[Gauge]) -> Metric:
-        labels = self._labels[declared.name]
-        if declared.kind == "histogram":
-            return self._histogram_family(declared, labels)
-        shown = [([g.labels.get(k, "") for k in labels], g.value) for g in gauges]
-        if declared.kind == "counter":
-            return self._counter_family(declared, labels, shown)
-        if declared.kind == "info":
-            info = InfoMetricFamily(declared.family, declared.help, labels=labels)
-            for values, _ in shown:
-                info.add_metric(values, {})
-            return info
-        gauge = GaugeMetricFamily(declared.name, declared.help, labels=labels, unit=declared.unit)
-        for values, value in shown:
-            gauge.add_metric(values, value)
-        return gauge
+    def _gauges(self) -> dict[str, list[Gauge]]:
+        """Return what the sources say: some of it is compared with what is counted here."""
+        found = [gauge for source in self._sources for gauge in source()]
+        for label, rows in self.budgets.overflow.items():
+            found.append(Gauge("evalspan_label_overflow", float(rows), {"dimension": label}))
+        for name, places in self._places.items():
+            labels = {"metric": name}
+            found.append(Gauge("evalspan_series_overflow", float(places.overflow), labels))
+        gauges: dict[str, list[Gauge]] = {}
+        for gauge in found:
+            gauges.setdefault(gauge.name, []).append(gauge)
+        return gauges
 
-    def _counter_family(
-        self, declared: Declared, labels: Labels, shown: Iterable[tuple[list[str], float]]
-    ) -> Metric:
-        unit = declared.unit
-        family = CounterMetricFamily(declared.name, declared.help, labels=labels, unit=unit)
-        for key, counter in self._counters.get(declared.name, {}).items():
-            family.add_metric(key, counter.value, None, None, counter.exemplars.tell())
-        for values, value in shown:
-            family.add_metric(values, value)
-        return family
 
-    def _histogram_family(self, declared: Declared, labels: Labels) -> Metric:
-        unit = declared.unit
-        family = HistogramMetricFamily(declared.name, declared.help, labels=labels, unit=unit)
-        for values, histogram in self._histograms.get(declared.name, {}).items():
-            bounds = self.bounds(declared.name, values[0])
-            family.add_metric(values, list(histogram.cumulative(bounds)), histogram.sum)
-        return family
+def _copied(series: Mapping[str, Mapping[Labels, Any]]) -> dict[str, list[tuple[Labels, Any]]]:
+    return {
+        name: [(labels, one.now()) for labels, one in known.items()]
+        for name, known in series.items()
+    }
 
 
 def labels_of(declared: Declared, dimensions: Sequence[str]) -> Labels:

@@ -5,9 +5,13 @@ group is the one that an exemplar should show.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import numpy as np
 import polars as pl
+
+# What is beyond was not measured, and would make of a sum one that cannot rise any more.
+_LARGEST: Final = 2.0**63
 
 
 def verdict_rows(scores: pl.DataFrame, dimensions: Iterable[str], *also: str) -> pl.DataFrame:
@@ -54,12 +58,18 @@ def call_rows(spans: pl.DataFrame, cost_usd: pl.Series | None) -> pl.DataFrame:
 def sound(rows: pl.DataFrame, value: str, *, signed: bool) -> pl.DataFrame:
     """Return the rows whose value can be counted, with it as `number`; failing ones come last.
 
-    Times and amounts are not `signed`: one below zero would make a sum fall.
+    Times and amounts are not `signed`: there are none below zero.
     """
     number = pl.col(value).cast(pl.Float64)
-    good = number.is_finite() if signed else number.is_finite() & (number >= 0)
+    good = number.is_between(-_LARGEST if signed else 0, _LARGEST)  # NaN is not
     rows = rows.with_columns(number=number).filter(good.fill_null(value=False))
     return rows.sort("failing", maintain_order=True) if rows["failing"].any() else rows
+
+
+def rise(column: str) -> pl.Expr:
+    """Return by how much a column lets a sum rise; one that fell would look like a restart."""
+    number = pl.col(column).cast(pl.Float64)
+    return number.filter(number.is_between(0, _LARGEST)).sum()
 
 
 def buckets(rows: pl.DataFrame, bounds: Callable[[str], Sequence[float]]) -> pl.Series:

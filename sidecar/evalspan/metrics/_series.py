@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
 from prometheus_client.samples import Exemplar
 
 Labels = tuple[str, ...]
+Bucket = tuple[str, float] | tuple[str, float, Exemplar]
 INFINITY: Final = float("inf")
 _EXEMPLAR_SECONDS: Final = 1.0
 
@@ -48,13 +50,11 @@ class Exemplars:
         if kept is None or kept.yields_to(failing=failing, now=now):
             self._kept[place] = _Kept(Exemplar({"trace_id": trace_id}, value, now), failing)
 
-    def tell(self, place: int = 0) -> Exemplar | None:
-        """Return the exemplar at `place` for a scrape."""
-        kept = self._kept.get(place)
-        if kept is None:
-            return None
-        kept.told = True
-        return kept.exemplar
+    def tell(self) -> dict[int, Exemplar]:
+        """Return place → exemplar for a scrape."""
+        for kept in self._kept.values():
+            kept.told = True
+        return {place: kept.exemplar for place, kept in self._kept.items()}
 
 
 @dataclass(slots=True, eq=False)
@@ -68,6 +68,10 @@ class Counter:
     value: float = 0.0
     exemplars: Exemplars = field(default_factory=Exemplars)
     beside: tuple["Counter", ...] = ()
+
+    def now(self) -> "CounterNow":
+        """Return a copy that counts no further."""
+        return CounterNow(self.value, self.exemplars.tell().get(0))
 
 
 @dataclass(slots=True, eq=False)
@@ -84,16 +88,42 @@ class Histogram:
         """Return an empty one with these upper bounds."""
         return cls(now, np.zeros(len(bounds) + 1, dtype=np.int64))
 
-    def cumulative(
-        self, bounds: tuple[float, ...]
-    ) -> Iterator[tuple[str, float] | tuple[str, float, Exemplar]]:
+    def now(self) -> "HistogramNow":
+        """Return a copy that counts no further."""
+        return HistogramNow(self.counts.tolist(), self.sum, self.exemplars.tell())
+
+
+@dataclass(frozen=True, slots=True)
+class CounterNow:
+    """What a counter has at a scrape."""
+
+    value: float
+    exemplar: Exemplar | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramNow:
+    """What a histogram has at a scrape; `exemplars` by the place of their bucket."""
+
+    counts: list[int]
+    sum: float
+    exemplars: dict[int, Exemplar]
+
+    def cumulative(self, bounds: tuple[float, ...]) -> Iterator[Bucket]:
         """Yield bound, count up to it and, where there is one, the exemplar of each bucket."""
-        total = 0
-        for place, bound in enumerate((*bounds, INFINITY)):
-            total += int(self.counts[place])
-            exemplar = self.exemplars.tell(place)
+        totals = zip((*bounds, INFINITY), accumulate(self.counts), strict=True)
+        for place, (bound, total) in enumerate(totals):
+            exemplar = self.exemplars.get(place)
             shown = bound_text(bound), float(total)
             yield (*shown, exemplar) if exemplar else shown
+
+
+def has_sum(bounds: tuple[float, ...]) -> bool:
+    """Say whether a histogram with these bounds has a sum and a count.
+
+    OpenMetrics wants none where bounds are below 0: a sum of such numbers falls.
+    """
+    return bounds[0] >= 0
 
 
 def bound_text(bound: float) -> str:

@@ -76,27 +76,28 @@ class Judgement(_Record):
     failed_replays: int
 
 
-class Accepted(_Record):
-    """A proven proposal: the only type that holds a prompt to apply."""
+class _Shown(_Record):
+    """What is told of every proposal."""
 
     variant: str
     mutator: str
     rationale: str
-    prompt: str
     diff: str
+
+
+class Accepted(_Shown):
+    """A proven proposal: the only type that holds a prompt to apply."""
+
+    prompt: str
     judgement: Judgement
 
 
-class Rejected(_Record):
+class Rejected(_Shown):
     """A proposal that was turned down, and why. It holds no prompt to apply.
 
     `judgement` is None where the proposal was not replayed at all.
     """
 
-    variant: str
-    mutator: str
-    rationale: str
-    diff: str
     reason: str
     judgement: Judgement | None
 
@@ -105,7 +106,9 @@ class Outcome(_Record):
     """The result of a search. `accepted` is None unless a proposal was proven.
 
     `rejected` stands in order of interest: those judged on the holdout, then
-    those that looked best in the search. `errors` are the failures of mutators.
+    those that looked best in the search. `proposals` counts all that were made: besides the
+    accepted and the rejected ones those that repeated another, and those that `max_replays` left
+    no room for. `errors` are the failures of mutators.
     Tokens and cost spent are those of replays and of mutators together.
     """
 

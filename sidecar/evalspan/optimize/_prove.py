@@ -12,6 +12,7 @@ from evalspan.optimize._pairs import pair
 from evalspan.optimize._propose import prompt_diff, reject
 from evalspan.optimize._replay import Replays, variant_of
 from evalspan.optimize._search import Candidate, Job, Search
+from evalspan.optimize._words import movement
 
 _EXCERPT = 2000
 _MOST_CHANGES = 200
@@ -151,14 +152,14 @@ def _costs(spent: Sequence[Tried] | Sequence[Answer]) -> list[float | None]:
 def _summary(proof: Proof, found: Search, job: Job) -> str:
     if proof.accepted:
         row = proof.accepted.judgement.checks[0]
-        rates = f"from {row.before:.0%} to {row.after:.0%}"
         return (
-            f"{job.check} rises {rates} on {row.n} cases that the search never saw; "
+            f"{job.check} rises: {movement(row)} on {row.n} cases that the search never saw; "
             f"{proof.accepted.judgement.verdict}."
         )
     if not found.candidates:
         why = found.errors[0] if found.errors else "no failing case, or nothing new to try"
         return f"No proposal could be tried: {why}."
+    tried = f"{len(found.candidates)} proposals that were tried"
     if found.best is None:
-        return f"None of {len(found.candidates)} proposals made {job.check} better without harm."
-    return f"The best of {len(found.candidates)} proposals is rejected: {proof.rejected[0].reason}."
+        return f"None of {tried} made {job.check} better without harm."
+    return f"The best of {tried} is rejected: {proof.rejected[0].reason}."

@@ -46,13 +46,14 @@ def too_dear(resources: Sequence[Resource], settings: OptimizeSettings) -> list[
     if before <= 0 or after <= before * (1 + limit):
         return []
     word = "costs" if cost.n else "takes tokens"
-    return [f"an answer {word} {after / before - 1:.0%} more than before, {limit:.0%} is allowed"]
+    more = _share(after / before - 1)
+    return [f"an answer {word} {more} more than before, {_share(limit)} is allowed"]
 
 
 def too_slow(slow: int, timed: int, settings: OptimizeSettings) -> str:
     """Veto on latency: `slow` of `timed` answers took longer than is allowed."""
     limit = settings.max_latency_increase
-    return f"{slow} of {timed} answers take over {limit:.0%} more time than before"
+    return f"{slow} of {timed} answers take over {_share(limit)} more time than before"
 
 
 _SIDES = ("before", "after")
@@ -98,7 +99,7 @@ def _not_improved(row: Comparison) -> str:
         return f"no case has a verdict on {row.check} both before and after"
     if row.standing == "worse":
         return _falls(row)
-    rates = f"{row.check}: {_rate(row.before)} before, {_rate(row.after)} after, {row.n} cases"
+    rates = f"{row.check}: {movement(row)}, {row.n} cases"
     if row.gains <= row.losses:
         return f"does not improve {rates}"
     need = f"needs about {row.needs} more" if row.needs else "more would hardly help"
@@ -109,13 +110,23 @@ def _falls(row: Comparison) -> str:
     where = ", ".join(f"{name}={value}" for name, value in row.slice.items())
     place = f" for {where}" if where else ""
     return (
-        f"{row.check} falls{place} from {_rate(row.before)} to {_rate(row.after)} "
+        f"{row.check} falls{place}: {movement(row)} "
         f"({row.losses} of {row.n} cases lost, {row.gains} won)"
     )
 
 
-def _rate(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def movement(row: Comparison) -> str:
+    """`80.8 % → 95.0 %`, the pass rates before and after."""
+    rates = (row.before, row.after)
+    before, after = (_UNKNOWN if rate is None else f"{100 * rate:.1f} %" for rate in rates)
+    return f"{before} \N{RIGHTWARDS ARROW} {after}"
+
+
+_UNKNOWN = "\N{EN DASH}"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.0f} %"
 
 
 def _points(difference: float | None) -> str:

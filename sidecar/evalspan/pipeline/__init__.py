@@ -33,15 +33,16 @@ from evalspan.pipeline._build import (
     write_side_of,
 )
 from evalspan.pipeline._check import check_config, missing_key
-from evalspan.pipeline._gauges import read_word
 from evalspan.pipeline._grafana import watched
 from evalspan.pipeline._ingest import ingest_files
 from evalspan.pipeline._ledger import Ledger, ledger, rejected_of
+from evalspan.pipeline._load import load_settings
 from evalspan.pipeline._muting import mute, mutes, unmute
 from evalspan.pipeline._parts import run_part, supervise
 from evalspan.pipeline._plugins import plugins
 from evalspan.pipeline._read import ReadSide
-from evalspan.pipeline._settings import Settings, load_settings
+from evalspan.pipeline._settings import Settings
+from evalspan.pipeline._word import read_word
 from evalspan.pipeline._write import STAGES, WriteSide
 from evalspan.processes import AlreadyRunsError, alone
 
@@ -105,7 +106,7 @@ FAILURES = (
 def read_ledger(settings: Settings) -> Ledger:
     """Return what became of everything."""
     word = read_word(settings.run_folder / "receiver.json")
-    return ledger(settings.log_folder, store_of(settings), rejected_of(word))
+    return ledger(settings.log_folder, store_of(settings), rejected_of(word or {}))
 
 
 def settled_spans(settings: Settings) -> int:

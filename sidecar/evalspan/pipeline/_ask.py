@@ -1,20 +1,24 @@
 """The read side as the commands ask for it: plain values in, plain values out."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from evalspan import detect, optimize, report, stats
-from evalspan.config import ConfigError, parse_duration
+from evalspan.config import ConfigError, nearest
+from evalspan.model import SCORES
 from evalspan.pipeline._build import store_of, views_of
 from evalspan.pipeline._changes import FIRING
+from evalspan.pipeline._mutes import load_mutes
 from evalspan.pipeline._optimize import Optimizing
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._report import flush, outbox_of, save_report
 from evalspan.pipeline._settings import BUILT_IN, Settings
+from evalspan.pipeline._when import before
+from evalspan.views import View
 
 
 class NotFoundError(ConfigError):
@@ -30,8 +34,7 @@ def read_side_of(settings: Settings, view: str) -> ReadSide:
     tables = store_of(settings)
     views = views_of(settings, tables)
     if view not in views:
-        msg = f"there is no view {view!r}; known: {', '.join(views)}"
-        raise ConfigError(msg)
+        raise ConfigError(_no_such("view", view, views))
     return ReadSide(settings, tables, views[view])
 
 
@@ -44,18 +47,11 @@ def pass_rates(
     by: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Return pass rate with its 95 % interval, mean value and n per check and dimension."""
-    for name in by:
-        if name not in settings.all_dimensions:
-            msg = f"there is no dimension {name!r}; known: {', '.join(settings.all_dimensions)}"
-            raise ConfigError(msg)
-    try:
-        start = datetime.now(UTC) - parse_duration(since)
-    except ValueError as error:
-        msg = f"--since: {error}"
-        raise ConfigError(msg) from error
-    scores = read_side_of(settings, view).view.scores(since=start)
+    require_dimensions(settings, by)
+    seen = read_side_of(settings, view).view
+    scores = seen.scores(since=before(datetime.now(UTC), "--since", since))
     if check is not None:
-        _require_check(settings, scores, check)
+        require_check(settings, seen, check)
         scores = scores.filter(pl.col("check") == check)
     keys = [pl.col(BUILT_IN.get(name, name)).alias(name) for name in by]
     passed = pl.col("verdict") == "pass"
@@ -74,14 +70,27 @@ def pass_rates(
     return [_with_interval(row) for row in rows.iter_rows(named=True)]
 
 
-def _require_check(settings: Settings, scores: pl.LazyFrame, check: str) -> None:
+def require_check(settings: Settings, view: View, check: str) -> None:
+    """Raise NotFoundError where neither the config nor the tables have a check of this name."""
     if check in settings.checks or check in settings.checklists:
         return
-    stored = scores.select("check").unique().collect()["check"].drop_nulls()
+    stored = view.scan(SCORES).select("check").unique().collect()["check"].drop_nulls()
     known = sorted({*settings.checks, *settings.checklists, *stored})
     if check not in known:
-        msg = f"there is no check {check!r}; known: {', '.join(known) or 'none'}"
-        raise NotFoundError(msg)
+        raise NotFoundError(_no_such("check", check, known))
+
+
+def require_dimensions(settings: Settings, names: Iterable[str]) -> None:
+    """Raise ConfigError where the config has no dimension of one of these names."""
+    for name in names:
+        if name not in settings.all_dimensions:
+            raise ConfigError(_no_such("dimension", name, settings.all_dimensions))
+
+
+def _no_such(what: str, name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    hint = nearest(name, names)
+    return f"there is no {what} {name!r}; known: {', '.join(names) or 'none'}{hint and '.'}{hint}"
 
 
 def _with_interval(row: dict[str, Any]) -> dict[str, Any]:
@@ -98,9 +107,13 @@ def find_changes(
     *,
     write: bool,
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return what changed with its state, and notes where there is too little to say."""
+    """Return what changed with its state, and notes where there is too little to say.
+
+    Raises ConfigError, before anything is kept, where the file of a mute is damaged.
+    """
     side = read_side_of(settings, view)
     now = datetime.now(UTC)
+    load_mutes(settings.data, now)
     found = side.changes(now, write=write).current
     order = (~pl.col("state").is_in(FIRING), pl.col("direction") != "regression", "effect")
     return found.sort(order).to_dicts(), _notes(side, now)

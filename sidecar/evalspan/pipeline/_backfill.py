@@ -11,12 +11,13 @@ from typing import Final, TextIO
 
 import polars as pl
 
-from evalspan.config import ConfigError, parse_duration
+from evalspan.config import ConfigError
 from evalspan.metrics import History, Written
 from evalspan.model import SCORES
-from evalspan.pipeline._ask import read_side_of
+from evalspan.pipeline._ask import read_side_of, require_check
 from evalspan.pipeline._build import metrics_of
 from evalspan.pipeline._settings import BUILT_IN, Settings
+from evalspan.pipeline._when import before, duration
 from evalspan.views import View
 
 Tell = Callable[[str, float], None]
@@ -56,13 +57,16 @@ def backfill(  # noqa: PLR0913 - one argument an option
     now = datetime.now(UTC).replace(microsecond=0)
     live_since = counting_since(settings.run_folder)
     # Where nothing runs all that was made by now is in: what this second brought too.
-    end = _moment("--until", until, now) if until else live_since or now + timedelta(seconds=1)
-    start = _moment("--since", since, now)
+    end = live_since or now + timedelta(seconds=1)
+    if until is not None:
+        end = before(now, "--until", until)
+    start = before(now, "--since", since)
     if start >= end:
         msg = f"nothing is between --since ({start.isoformat()}) and the end ({end.isoformat()})"
         raise ConfigError(msg)
     seen = read_side_of(settings, view).view
-    _require_check(settings, seen, check)
+    if check is not None:
+        require_check(settings, seen, check)
     with tempfile.TemporaryDirectory(prefix="evalspan-backfill-") as folder:
         history = History(
             metrics_of(settings),
@@ -143,37 +147,9 @@ def counting_since(run_folder: Path) -> datetime | None:
     return None
 
 
-def _moment(option: str, text: str, now: datetime) -> datetime:
-    try:
-        return now - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        wanted = "a duration such as 30d or a time such as 2026-05-01T12:00Z"
-        msg = f"{option}: expected {wanted}, not {text!r}"
-        raise ConfigError(msg) from error
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-
-
 def _step(text: str) -> timedelta:
-    try:
-        step = parse_duration(text)
-    except ValueError as error:
-        msg = f"--step: {error}"
-        raise ConfigError(msg) from error
+    step = duration("--step", text)
     if step < timedelta(seconds=1) or step % timedelta(seconds=1):
         msg = f"--step: expected whole seconds, not {text!r}"
         raise ConfigError(msg)
     return step
-
-
-def _require_check(settings: Settings, view: View, check: str | None) -> None:
-    if check is None or check in settings.checks or check in settings.checklists:
-        return
-    stored = view.scan(SCORES).select("check").unique().collect()["check"]
-    known = sorted({*settings.checks, *settings.checklists, *stored})
-    if check not in known:
-        msg = f"--check: there is no check {check!r}; known: {', '.join(known) or 'none'}"
-        raise ConfigError(msg)

@@ -12,9 +12,9 @@ from typing import Any, Final
 import polars as pl
 
 from evalspan import detect, stats
-from evalspan.config import ConfigError, parse_duration
 from evalspan.pipeline._ask import NotFoundError, read_side_of
 from evalspan.pipeline._settings import Settings
+from evalspan.pipeline._when import before
 
 Progress = Callable[[str, int, int], None]
 MOST_PROCESSES: Final = 8
@@ -38,11 +38,7 @@ def backtest(
     """Return the figures of each check; `progress` is told check, trials done and to do."""
     side = read_side_of(settings, view)
     now = datetime.now(UTC)
-    try:
-        begin = now - parse_duration(asked.since)
-    except ValueError as error:
-        msg = f"--since: {error}"
-        raise ConfigError(msg) from error
+    begin = before(now, "--since", asked.since)
     found = []
     for check, item in side.checks(now, since=begin):
         name = f"{check}/{item}" if item else check

@@ -2,7 +2,7 @@
 
 import gc
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -86,7 +86,11 @@ def metrics_of(settings: Settings) -> metrics.Metrics:
         budgets.reserve("item", question)
     buckets = {**_buckets(settings), **settings.metrics.buckets}
     return metrics.Metrics(
-        tuple(settings.dimensions), budgets, buckets, expire_after=settings.metrics.expire_after
+        tuple(settings.dimensions),
+        budgets,
+        buckets,
+        expire_after=settings.metrics.expire_after,
+        series_budget=settings.metrics.series_budget,
     )
 
 
@@ -123,15 +127,22 @@ def write_side_of(
     evaluator: evaluate.Evaluator,
     shown: metrics.Metrics | None = None,
     observe: Callable[[str], Any] | None = None,
+    *,
+    checklists: Mapping[str, evaluate.Checklist] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> WriteSide:
-    """Return the write side, recovered from what the log and the tables hold."""
+    """Return the write side, recovered from what the log and the tables hold.
+
+    `checklists` are those of the config, made if not given. `stop` says whether it is time to
+    stop; a step that looks for what ended the process then raises StoppedError.
+    """
     _tune_memory()
-    checklists = checklists_of(settings)
+    expected = checklists_of(settings) if checklists is None else checklists
     dimensions = tuple(settings.dimensions)
 
     def expect(spans: pl.DataFrame) -> list[Count]:
         found: list[Count] = []
-        for checklist in checklists.values():
+        for checklist in expected.values():
             found += evaluate.expect(spans, checklist, dimensions=dimensions)
         return found
 
@@ -142,8 +153,9 @@ def write_side_of(
         lambda earlier: settler_of(settings, earlier, messages),
         evaluator,
         dimensions=dimensions,
-        cost_usd=evaluate.Prices(settings.prices).cost,
+        cost_usd=evaluator.prices.cost,
         duplicate_window=settings.store.duplicate_window,
+        remembered_traces=settings.settle.max_remembered_traces,
         expect=expect,
         metrics=shown,
         observe=observe,
@@ -152,6 +164,7 @@ def write_side_of(
             settings.run_folder,
             partial(settler_of, settings, None),
             partial(evaluator_of, settings),
+            stop,
         ),
     )
 

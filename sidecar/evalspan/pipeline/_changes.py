@@ -16,7 +16,7 @@ import polars as pl
 
 from evalspan import detect
 from evalspan.model import REGRESSIONS, SCORES
-from evalspan.pipeline._mutes import Mute, load_mutes
+from evalspan.pipeline._mutes import Mute, read_mutes
 from evalspan.pipeline._settings import Settings
 from evalspan.views import PROD, View
 
@@ -32,10 +32,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one look found: all current states, and those that changed since the last look."""
+    """What one look found: all current states, and those that changed since the last look.
+
+    A mute whose file is damaged covers nothing; `damaged_mutes` says which and why.
+    """
 
     current: pl.DataFrame
     changed: pl.DataFrame
+    damaged_mutes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,11 @@ class Detecting:
         found = self._found(now, detecting, list(held.values()))
         _keep_ids(found, held)
         rows = [*found, *_gone(found, held)]
-        muted = load_mutes(self._settings.data, now)
-        rows = [_muted(row, muted) | {"detected_time": now} for row in rows]
+        muted = read_mutes(self._settings.data, now)
+        rows = [_muted(row, muted.mutes) | {"detected_time": now} for row in rows]
         before = {row["id"]: row for row in known}
         news = [row for row in rows if _is_news(row, before.get(row["id"]))]
-        return Changes(_frame(rows), _frame(news))
+        return Changes(_frame(rows), _frame(news), muted.damaged)
 
     def until(self, now: datetime) -> datetime:
         """Return the end of the last batch that is whole, and had time to settle."""

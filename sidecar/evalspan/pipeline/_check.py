@@ -1,24 +1,23 @@
 """Check a config without running it: what the types of the settings cannot see."""
 
 import os
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator
 from pathlib import Path
 
 from evalspan import plugin
-from evalspan.config import SettingError, located
+from evalspan.config import SettingError, lines_of, located, nearest
 from evalspan.pipeline._build import mistakes_of_checks, views_of
+from evalspan.pipeline._load import read_settings
 from evalspan.pipeline._plugins import KINDS
-from evalspan.pipeline._settings import Settings, load_settings
-
-Keys = tuple[str | int, ...]
+from evalspan.pipeline._references import Keys, mistakes_between, unknown
+from evalspan.pipeline._settings import Settings
 
 
 def check_config(file: Path) -> list[str]:
     """Check a config file; returns notes. Raises ConfigError, a line for each mistake."""
-    settings = load_settings(file)
+    settings = read_settings(file)
     require_sound(settings)
-    return _notes(settings)
+    return [*lines_of(_of_files(settings), file), *_notes(settings)]
 
 
 def require_sound(settings: Settings) -> None:
@@ -29,16 +28,11 @@ def require_sound(settings: Settings) -> None:
 
 
 def _mistakes(settings: Settings) -> Iterator[SettingError]:
-    yield from mistakes_of_checks(settings)
+    between = list(mistakes_between(settings))
+    yield from between
+    told = {mistake.keys for mistake in between}
+    yield from (mistake for mistake in mistakes_of_checks(settings) if mistake.keys not in told)
     yield from _of_views(settings)
-    yield from _of_dimensions(settings)
-    checks = (*settings.checks, *settings.checklists)
-    yield from _unknown(
-        "check", checks, (("metrics", "buckets", n) for n in settings.metrics.buckets)
-    )
-    yield from _unknown(
-        "check", checks, (("alerts", "objectives", n) for n in settings.alerts.objectives)
-    )
     yield from _of_extensions(settings)
 
 
@@ -49,18 +43,7 @@ def _of_views(settings: Settings) -> Iterator[SettingError]:
         yield mistake
         return
     watched = enumerate(settings.analysis.views)
-    yield from _unknown("view", known, (("analysis", "views", i, name) for i, name in watched))
-
-
-def _of_dimensions(settings: Settings) -> Iterator[SettingError]:
-    named: dict[Keys, Sequence[str]] = {
-        ("detect", "dimensions"): settings.detect.dimensions,
-        ("detect", "version_dimensions"): settings.detect.version_dimensions,
-        ("detect", "strata"): settings.detect.strata or (),
-        ("explain", "dimensions"): settings.explain.dimensions,
-    }
-    places = ((*keys, i, name) for keys, names in named.items() for i, name in enumerate(names))
-    yield from _unknown("dimension", settings.all_dimensions, places)
+    yield from unknown("view", known, ((("analysis", "views", i), name) for i, name in watched))
 
 
 def _of_extensions(settings: Settings) -> Iterator[SettingError]:
@@ -76,15 +59,27 @@ def _of_extensions(settings: Settings) -> Iterator[SettingError]:
             yield SettingError(keys, str(error))
 
 
-def _unknown(what: str, known: Sequence[str], places: Iterator[Keys]) -> Iterator[SettingError]:
-    """Yield a mistake for each place whose last part is no known name."""
-    for *keys, name in places:
-        if name in known:
-            continue
-        near = get_close_matches(str(name), known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        at = keys if isinstance(keys[-1], int) else [*keys, name]
-        yield SettingError(at, f"there is no {what} {name!r}.{hint} Known: {', '.join(known)}")
+def _of_files(settings: Settings) -> Iterator[SettingError]:
+    """Yield what is no file here: secrets and certificates may be elsewhere than the config.
+
+    Where a config is checked before it is brought to where it runs, they are not there yet.
+    """
+    receive = settings.receive
+    named: dict[Keys, str | Path | None] = {
+        ("grafana", "token_file"): settings.grafana.token_file,
+        ("receive", "tls_certificate"): receive.tls_certificate,
+        ("receive", "tls_key"): receive.tls_key,
+        ("receive", "tls_client_ca"): receive.tls_client_ca,
+    }
+    if settings.report.otlp and (tls := settings.report.otlp.tls):
+        for name in type(tls).model_fields:
+            named["report", "otlp", "tls", name] = getattr(tls, name)
+    for keys, given in named.items():
+        if given is not None and not Path(given).is_file():
+            beside = Path(given).parent
+            there = [each.name for each in beside.iterdir()] if beside.is_dir() else []
+            told = f"warning: there is no such file here (found {str(given)!r})."
+            yield SettingError(keys, f"{told}{nearest(Path(given).name, there)}")
 
 
 def missing_key(settings: Settings) -> str | None:

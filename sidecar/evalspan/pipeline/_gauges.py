@@ -1,18 +1,23 @@
 """What is read at the time of a scrape: the receiver's counters, lag, the open regressions."""
 
-import json
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final, TypeVar
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evalspan import __version__, evaluate, wal
 from evalspan.metrics import Gauge
 from evalspan.pipeline._changes import FIRING
 from evalspan.pipeline._settings import Settings
+from evalspan.pipeline._word import read_word
 from evalspan.pipeline._write import WriteSide
+
+log = structlog.get_logger()
 
 # A word of another process that is older than this is no word of a living one.
 RECEIVER_STALE_SECONDS: Final = 5.0
@@ -24,8 +29,9 @@ def gauges(
     write: WriteSide,
     evaluator: evaluate.Evaluator,
     checklists: Mapping[str, evaluate.Checklist] = MappingProxyType({}),
+    failed_merges: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[Gauge]:
-    """Yield every value that is not counted in this process."""
+    """Yield every value that is read where it stands; `failed_merges` by table."""
     yield Gauge("evalspan_build_info", 1, {"version": __version__})
     for check in evaluator.checks.values():
         labels = {"check": check.name, "revision": check.revision, "evaluator": "check"}
@@ -34,6 +40,8 @@ def gauges(
         labels = {"check": name, "revision": checklist.revision, "evaluator": "judge"}
         yield Gauge("evalspan_check_info", 1, labels)
     yield Gauge("evalspan_pending_spans", write.pending_spans)
+    for table, count in failed_merges.items():
+        yield Gauge("evalspan_failed_merges", count, {"table": table})
     yield from _lag(write)
     yield from _receiver(settings.run_folder / "receiver.json")
     yield from _analysis(settings)
@@ -53,72 +61,127 @@ def _lag(write: WriteSide) -> Iterator[Gauge]:
     yield Gauge("evalspan_pipeline_lag_seconds", max(0.0, age))
 
 
+class _Word(BaseModel):
+    """What the values of a word are read from; what it says beyond that is for others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    time_unix_seconds: float = 0.0
+
+
+class _Receiver(_Word):
+    accepted: dict[str, float] = {}
+    accepted_bytes: dict[str, float] = {}
+    rejected: dict[str, dict[str, float]] = {}
+    gauges: dict[str, float] = {}
+
+
+class _Regression(BaseModel):
+    id: str
+    check: str
+    kind: str
+    direction: str
+    slice: str
+    state: str
+    effect: float | None
+    baseline_score: float | None
+    candidate_score: float | None
+    baseline_n: float | None
+    candidate_n: float | None
+    change_time_unix_seconds: float | None
+
+
+class _Analysis(_Word):
+    regressions: tuple[_Regression, ...] = ()
+    errors: dict[str, float] = {}
+
+
+class _Accounts(_Word):
+    spans_unaccounted: float | None = None
+    evaluations_unaccounted: dict[str, float] = {}
+    evaluations_pending: dict[str, float] = {}
+
+
+_AWord = TypeVar("_AWord", bound=_Word)
+
+
+def _read(path: Path, kind: type[_AWord]) -> tuple[_AWord, Gauge]:
+    """Return a word, an empty one if there is none or it is damaged, and whether it is that."""
+    word: _AWord | None = None
+    if path.exists():
+        try:
+            found = read_word(path)
+            word = None if found is None else kind.model_validate(found)
+        except (ValidationError, OSError) as error:
+            log.warning("word_damaged", file=str(path), why=str(error))
+    else:
+        word = kind()
+    return word or kind(), Gauge("evalspan_word_damaged", word is None, {"word": path.stem})
+
+
 def _receiver(path: Path) -> Iterator[Gauge]:
-    word = read_word(path)
-    fresh = time.time() - word.get("time_unix_seconds", 0.0) < RECEIVER_STALE_SECONDS
+    word, damaged = _read(path, _Receiver)
+    yield damaged
+    fresh = time.time() - word.time_unix_seconds < RECEIVER_STALE_SECONDS
     yield Gauge("evalspan_receiver_up", float(fresh))
-    for signal, count in word.get("accepted", {}).items():
+    for signal, count in word.accepted.items():
         yield Gauge("evalspan_requests", count, {"signal": signal})
-    for signal, count in word.get("accepted_bytes", {}).items():
+    for signal, count in word.accepted_bytes.items():
         yield Gauge("evalspan_request_bytes", count, {"signal": signal})
-    reasons: dict[str, int] = {}
-    for by_reason in word.get("rejected", {}).values():
-        for reason, count in by_reason.items():
-            reasons[reason] = reasons.get(reason, 0) + count
+    reasons: Counter[str] = Counter()
+    for by_reason in word.rejected.values():
+        reasons.update(by_reason)
     for reason, count in reasons.items():
         yield Gauge("evalspan_rejected_requests", count, {"reason": reason})
-    if "wal_bytes" in word.get("gauges", {}):
-        yield Gauge("evalspan_wal_bytes", word["gauges"]["wal_bytes"])
+    if "wal_bytes" in word.gauges:
+        yield Gauge("evalspan_wal_bytes", word.gauges["wal_bytes"])
 
 
 def _analysis(settings: Settings) -> Iterator[Gauge]:
-    word = read_word(settings.run_folder / "analysis.json")
+    word, damaged = _read(settings.run_folder / "analysis.json", _Analysis)
+    yield damaged
     allowed = ANALYSIS_STALE_ROUNDS * settings.analysis.every.total_seconds() + 30
-    fresh = time.time() - word.get("time_unix_seconds", 0.0) < allowed
+    fresh = time.time() - word.time_unix_seconds < allowed
     yield Gauge("evalspan_analysis_up", float(fresh))
-    for row in word.get("regressions", []):
+    for part, count in word.errors.items():
+        yield Gauge("evalspan_analysis_errors", count, {"part": part})
+    for row in word.regressions:
         yield from _regression(row)
 
 
-def _regression(row: dict[str, Any]) -> Iterator[Gauge]:
+def _regression(row: _Regression) -> Iterator[Gauge]:
     """Yield what is shown of a regression that is not resolved; open is what alerts look at."""
-    labels = {k: row[k] for k in ("id", "check", "kind", "direction", "slice")}
-    if row["state"] in FIRING:
+    labels = {
+        "id": row.id,
+        "check": row.check,
+        "kind": row.kind,
+        "direction": row.direction,
+        "slice": row.slice,
+    }
+    if row.state in FIRING:
         yield Gauge("evalspan_regression_open", 1, labels)
-    yield Gauge("evalspan_regression_state", 1, {**labels, "state": row["state"]})
-    for name in ("effect", "baseline_score", "candidate_score"):
-        if row[name] is not None:
-            yield Gauge(f"evalspan_regression_{name}", row[name], labels)
-    for side in ("baseline", "candidate"):
-        yield Gauge("evalspan_regression_samples", row[f"{side}_n"], {**labels, "side": side})
-    name = "evalspan_regression_change_timestamp_seconds"
-    yield Gauge(name, row["change_time_unix_seconds"], labels)
+    yield Gauge("evalspan_regression_state", 1, {**labels, "state": row.state})
+    values = {
+        "effect": row.effect,
+        "baseline_score": row.baseline_score,
+        "candidate_score": row.candidate_score,
+        "change_timestamp_seconds": row.change_time_unix_seconds,
+    }
+    for name, value in values.items():
+        if value is not None:
+            yield Gauge(f"evalspan_regression_{name}", value, labels)
+    for side, count in (("baseline", row.baseline_n), ("candidate", row.candidate_n)):
+        if count is not None:
+            yield Gauge("evalspan_regression_samples", count, {**labels, "side": side})
 
 
 def _accounts(path: Path) -> Iterator[Gauge]:
     """Yield what the tables lack; nothing before the analysis has counted it."""
-    word = read_word(path)
-    if "spans_unaccounted" in word:
-        yield Gauge("evalspan_spans_unaccounted", word["spans_unaccounted"])
-    for name in ("evaluations_unaccounted", "evaluations_pending"):
-        for check, count in word.get(name, {}).items():
-            yield Gauge(f"evalspan_{name}", count, {"check": check})
-
-
-def read_word(path: Path) -> dict[str, Any]:
-    """Return what another process wrote; empty if it wrote nothing yet.
-
-    A crash of the machine can leave a file without content: nobody waits for the disk here.
-    """
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-
-
-def write_word(path: Path, word: dict[str, Any]) -> None:
-    """Leave word for another process; it sees all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(word), encoding="utf-8")
-    new.replace(path)
+    word, damaged = _read(path, _Accounts)
+    yield damaged
+    if word.spans_unaccounted is not None:
+        yield Gauge("evalspan_spans_unaccounted", word.spans_unaccounted)
+    for check, count in word.evaluations_unaccounted.items():
+        yield Gauge("evalspan_evaluations_unaccounted", count, {"check": check})
+    for check, count in word.evaluations_pending.items():
+        yield Gauge("evalspan_evaluations_pending", count, {"check": check})

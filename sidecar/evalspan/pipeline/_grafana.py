@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-from evalspan.config import SettingError, located
 from evalspan.grafana import Limit, Watched
 from evalspan.pipeline._settings import Settings
 
@@ -12,13 +11,7 @@ _LIMITS: Final = {"latency": "max_ms", "time_to_first_token": "max_ms", "cost": 
 
 
 def watched(settings: Settings) -> Watched:
-    """Return the part of the config that rules are made of; raises ConfigError."""
-    known = {*settings.checks, *settings.checklists}
-    unknown = [name for name in settings.alerts.objectives if name not in known]
-    if unknown:
-        told = f"there is no such check; known are: {', '.join(sorted(known)) or 'none'}"
-        mistakes = [SettingError(("alerts", "objectives", name), told) for name in unknown]
-        raise located(mistakes, settings.file)
+    """Return the part of the config that rules are made of."""
     url = _without_slash(settings.grafana.url)
     return Watched(
         alerts=settings.alerts,

@@ -63,7 +63,7 @@ class Judging:
                 segment=last,
             ),
         )
-        self._tables.commit(SCORES, judged.scores, app, last)
+        self._tables.commit(SCORES, _as_settled(judged.scores, settled), app, last)
         return True
 
     def _next(self, checklist: str, done: int) -> pl.DataFrame:
@@ -165,6 +165,17 @@ class Cursors:
 def judge_app(log_id: str, checklist: str) -> str:
     """Return the app id under which the verdicts of a checklist are committed."""
     return f"{log_id}:judge:{checklist}"
+
+
+def _as_settled(scores: pa.Table, settled: pl.DataFrame) -> pa.Table:
+    """Return the verdicts, each with the segment at which its trace settled."""
+    keys = ["trace_id", "attempt"]
+    segments = settled.select(*keys, "segment").unique(keys, keep="last", maintain_order=True)
+    rows = pl.DataFrame(scores.select(keys)).join(
+        segments, on=keys, how="left", maintain_order="left"
+    )
+    at = scores.schema.get_field_index("segment")
+    return scores.set_column(at, SCORES.schema.field("segment"), rows["segment"].to_arrow())
 
 
 def _arrow(frame: pl.DataFrame, table: Table) -> pa.Table:

@@ -206,7 +206,8 @@ def _quarantined(tables: _Until, signal: str) -> dict[str, int]:
 
 
 def _checks(tables: _Until, written: dict[str, Counter[str]]) -> list[CheckLine]:
-    verdict = ["check", "trace_id", "span_id", "attempt"]
+    # A trace that was forgotten counts as a new one where a span of it comes again.
+    verdict = ["check", "trace_id", "span_id", "attempt", "segment"]
     scores = tables.scan(SCORES).filter(pl.col("evaluator").is_in(["check", "judge"]))
     outcomes = (
         scores.group_by(verdict)

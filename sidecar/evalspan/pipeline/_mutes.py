@@ -7,13 +7,15 @@ mute ends by itself. What it covers is followed and kept in the tables as before
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
-from evalspan.config import ConfigError, Strict, parse_duration
+from evalspan.config import ConfigError, Strict, expected
+from evalspan.pipeline._word import write_word
 
 FOLDER = "mutes"
 
@@ -26,8 +28,8 @@ class Mute(Strict):
     check: str | None = None
     slice: dict[str, str] = Field(default_factory=dict)
     reason: str
-    created_time: datetime
-    until: datetime
+    created_time: AwareDatetime
+    until: AwareDatetime
 
     def covers(self, regression: str, check: str, names: Mapping[str, str]) -> bool:
         """Whether it is about this regression: the check, or its item, and at least the slice."""
@@ -37,13 +39,17 @@ class Mute(Strict):
         return same and all(names.get(key) == value for key, value in self.slice.items())
 
 
+@dataclass(frozen=True, slots=True)
+class Mutes:
+    """The mutes that have not ended, and what is wrong with each file that is none."""
+
+    mutes: tuple[Mute, ...]
+    damaged: tuple[str, ...]
+
+
 def add_mute(data: Path, mute: Mute) -> None:
     """Keep a mute; one about the same thing is replaced."""
-    folder = data / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    new = folder / f"{mute.id}.new"
-    new.write_text(mute.model_dump_json(indent=2), encoding="utf-8")
-    new.replace(folder / f"{mute.id}.json")
+    write_word(data / FOLDER / f"{mute.id}.json", mute.model_dump(mode="json"), sync=True)
 
 
 def remove_mute(data: Path, mute: Mute) -> None:
@@ -51,44 +57,40 @@ def remove_mute(data: Path, mute: Mute) -> None:
     (data / FOLDER / f"{mute.id}.json").unlink(missing_ok=True)
 
 
-def load_mutes(data: Path, now: datetime) -> list[Mute]:
+def load_mutes(data: Path, now: datetime) -> tuple[Mute, ...]:
     """Return the mutes that have not ended, the first that ends first; raises ConfigError."""
-    mutes = [mute for mute in map(_load, (data / FOLDER).glob("*.json")) if mute is not None]
-    return sorted((m for m in mutes if m.until > now), key=lambda m: (m.until, m.id))
+    found = read_mutes(data, now)
+    if found.damaged:
+        raise ConfigError("\n".join(found.damaged))
+    return found.mutes
 
 
-def _load(path: Path) -> Mute | None:
-    try:
-        return Mute.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:  # ended by a person since it was listed
-        return None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        msg = f"{path}: {where}: {first['msg']}; mend the file or remove it"
-        raise ConfigError(msg) from error
+def read_mutes(data: Path, now: datetime) -> Mutes:
+    """Return the mutes that can be read, the first that ends first, and what is wrong with others.
+
+    A damaged one covers nothing: an alarm too many is seen, one too few is not.
+    """
+    mutes, damaged = [], []
+    for path in sorted((data / FOLDER).glob("*.json")):
+        try:
+            mutes.append(Mute.model_validate_json(path.read_bytes()))
+        except FileNotFoundError:  # ended by a person since it was listed
+            continue
+        except (ValidationError, OSError) as error:
+            damaged.append(f"{path}: {_why(error)}; mend the file or remove it")
+    ahead = sorted((m for m in mutes if m.until > now), key=lambda m: (m.until, m.id))
+    return Mutes(tuple(ahead), tuple(damaged))
+
+
+def _why(error: ValidationError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}"
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {expected(first)}" if where else expected(first)
 
 
 def identity(regression: str | None, check: str | None, names: Mapping[str, str]) -> str:
     """Return the id of the mute of a thing."""
     text = json.dumps([regression, check, dict(sorted(names.items()))])
     return sha256(text.encode()).hexdigest()[:8]
-
-
-def end_of(text: str, now: datetime) -> datetime:
-    """Read `7d`, `2026-12-01` or `2026-12-01T08:00`; raises ConfigError."""
-    try:
-        end = now + parse_duration(text)
-    except ValueError:
-        try:
-            end = datetime.fromisoformat(text)
-        except ValueError as error:
-            msg = (
-                f"--until: expected a duration such as 7d or a day such as 2026-12-01, not {text!r}"
-            )
-            raise ConfigError(msg) from error
-    end = end.replace(tzinfo=UTC) if end.tzinfo is None else end.astimezone(UTC)
-    if end <= now:
-        msg = f"--until: {end:%Y-%m-%d %H:%M} UTC is over already"
-        raise ConfigError(msg)
-    return end

@@ -20,6 +20,7 @@ from evalspan.pipeline._gauges import gauges
 from evalspan.pipeline._log import last_segment, open_log
 from evalspan.pipeline._poison import SetAsideError
 from evalspan.pipeline._settings import Settings
+from evalspan.pipeline._trial import StoppedError
 from evalspan.pipeline._verdicts import JudgeCounts
 from evalspan.pipeline._write import WriteSide
 from evalspan.processes import EXIT_FATAL, Stop
@@ -33,12 +34,14 @@ EXIT_AGAIN: Final = 3
 
 
 def supervise(settings: Settings, config: Path | None, data: Path | None) -> int:
-    """Become the parent of all parts, which ends with the exit code of the command."""
+    """Become the parent of all parts, which ends with the exit code of the command.
+
+    Raises ConfigError, and AlreadyRunsError where a sidecar runs on the same data.
+    """
     require_sound(settings)  # a wrong config is told once, here, before anything starts
-    settings.run_folder.mkdir(parents=True, exist_ok=True)
     options = [*(["--config", str(config)] if config else [])]
     options += ["--data", str(data)] if data else []
-    processes.supervise(options)
+    processes.supervise(options, settings.run_folder)
 
 
 def run_part(name: str, settings: Settings, *, parent: int | None = None) -> int:
@@ -104,10 +107,12 @@ def _pipeline(settings: Settings, stop: Stop) -> int:
     evaluator = evaluator_of(settings)
     checklists = checklists_of(settings)
     shown = metrics_of(settings)
-    write = write_side_of(settings, tables, evaluator, shown)
+    write = write_side_of(
+        settings, tables, evaluator, shown, checklists=checklists, stop=lambda: bool(stop)
+    )
 
     def read() -> Iterable[metrics.Gauge]:
-        return gauges(settings, write, evaluator, checklists)
+        return gauges(settings, write, evaluator, checklists, dict(tables.failed_merges))
 
     shown.add_source(read)
     pages = {"/reports/": _reports(settings)}
@@ -145,7 +150,8 @@ def _reports(settings: Settings) -> Callable[[str, str], metrics.Page]:
 def _loop(write: WriteSide, stop: Stop, look: Callable[[], None]) -> None:
     """Take segments as they close; what the disk refuses is tried again, with growing waits.
 
-    `look` counts what another process has committed.
+    `look` counts what another process has committed. A segment that is left when it is time
+    to stop comes again at the next start.
     """
     wait = POLL_SECONDS
     while True:
@@ -157,9 +163,11 @@ def _loop(write: WriteSide, stop: Stop, look: Callable[[], None]) -> None:
             except (store.StoreError, OSError) as error:
                 log.error("not_stored", segment=segment.number, why=str(error), again_in=wait)
                 if stop.wait(wait):
-                    return  # the log keeps what the disk does not take
+                    return
                 wait = min(2 * wait, LONGEST_RETRY_SECONDS)
                 break
+            except StoppedError:
+                return
         write.forget()
         look()
         if stop and not write.waiting():

@@ -8,8 +8,6 @@ before anything is done about it, so that who comes to the segment again comes t
 the same rows.
 """
 
-import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +18,8 @@ import pyarrow as pa
 import structlog
 
 from evalspan import decode, evaluate, normalize, settle, store, wal
-from evalspan.pipeline._trial import Trial, Trying, culprits
+from evalspan.pipeline._trial import Trial, culprits, unknown
+from evalspan.pipeline._word import read_word, write_word
 
 log = structlog.get_logger()
 
@@ -44,16 +43,17 @@ class Poison:
         folder: Path | None,
         new_settler: Callable[[], settle.Settler],
         new_evaluator: Callable[[], evaluate.Evaluator],
-        trial: Callable[[Callable[..., object]], Trying] | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Go on with what the files in `folder` say; without one nothing is remembered.
 
-        `new_settler` and `new_evaluator` make those that are tried, in another process.
+        `new_settler` and `new_evaluator` make those that are tried, in another process. `stop`
+        says whether it is time to stop: what looks for something to blame raises StoppedError.
         """
         self._folder = folder
         self._new_settler = new_settler
         self._new_evaluator = new_evaluator
-        self._trial = trial or Trial
+        self._stop = stop
         self._log_id = ""
         self._begun: dict[str, int] = {}
         self._decided: dict[str, dict[str, list[list[Any]]]] = {}
@@ -144,12 +144,16 @@ class Poison:
         return dict(self._known(segment.number, "evaluate"))
 
     def forget(self, below: int) -> None:
-        """Let go of what was decided about segments that nobody comes to again."""
+        """Let go of what is known about segments that nobody comes to again."""
         kept = {n: lines for n, lines in self._decided.items() if int(n) >= below}
         if len(kept) < len(self._decided):
             with suppress(OSError):  # a full disk: next time
                 self._write("poison.json", kept, sync=True)
                 self._decided = kept
+        begun = {k: n for k, n in self._begun.items() if int(k.partition(":")[0]) >= below}
+        if len(begun) < len(self._begun):
+            self._begun = begun
+            self._note()
 
     def _bad_parts(self, segment: wal.Segment, stage: str) -> list[list[Any]]:
         records = list(wal.read(segment))
@@ -162,19 +166,20 @@ class Poison:
         requests = self._culprits(
             _decodes, whole, lambda some: without(some, whole), segment, stage
         )
-        why = {offset: f"stage {stage} {how}" for (offset, _), how in requests}
+        why = {offset: how for (offset, _), how in requests}
         parts = [
             (record.offset, part)
             for record in records
             if record.offset in why
             for part in range(decode.count_items(record.payload)) or [decode.ALL]
         ]
-        if self._begun.get(f"{segment.number}:{stage}", 0) < 2 * CRASHES:
+        found: list[tuple[Part, str]] = []
+        if self._times(segment, stage) < 2 * CRASHES:
             found = self._culprits(
                 _decodes, parts, lambda some: without(some, parts), segment, stage
             )
-            parts = [part for part, _ in found] or parts
-        return [[offset, part, why[offset]] for offset, part in parts]
+        found = found or [(part, f"{why[part[0]]}, its request as a whole") for part in parts]
+        return [[offset, part, f"stage {stage} {how}"] for (offset, part), how in found]
 
     def _culprits(
         self,
@@ -185,18 +190,23 @@ class Poison:
         stage: str,
     ) -> list[tuple[Any, str]]:
         """Return the units to blame; all of them if none was found however often it ended here."""
-        trial = self._trial(work)
+        trial = Trial(work, self._stop)
         try:
             found = culprits(units, lambda some: trial(*arguments(some)))
         finally:
             trial.close()
-        times = self._begun.get(f"{segment.number}:{stage}", 0)
+        times = self._times(segment, stage)
         if not found and times >= 2 * CRASHES:
-            return [(unit, f"ended the process {times} times") for unit in units]
+            why = f"ended the process {times} times{unknown(len(units))}"
+            return [(unit, why) for unit in units]
         return found
 
     def _is_due(self, segment: wal.Segment, stage: str) -> bool:
-        return self._begun.get(f"{segment.number}:{stage}", 0) >= CRASHES
+        return self._times(segment, stage) >= CRASHES
+
+    def _times(self, segment: wal.Segment, stage: str) -> int:
+        """Return how often a stage of a segment has begun and not ended."""
+        return self._begun.get(f"{segment.number}:{stage}", 0)
 
     def _decide(self, segment: wal.Segment, stage: str, kind: str, lines: list[list[Any]]) -> None:
         """Write down what is left out, then count the crashes of that stage anew."""
@@ -225,32 +235,18 @@ class Poison:
     def _of(self, log_id: str) -> None:
         """Read the files of this log; those of another one say nothing about it."""
         if self._log_id != log_id:
+            self._begun = self._read("crashes.json", log_id)
+            self._decided = self._read("poison.json", log_id)
             self._log_id = log_id
-            if self._folder is not None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-            self._begun = self._read("crashes.json")
-            self._decided = self._read("poison.json")
 
-    def _read(self, name: str) -> dict[str, Any]:
-        if self._folder is None:
-            return {}
-        try:
-            word = json.loads((self._folder / name).read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {}
-        return dict(word["segments"]) if word.get("log_id") == self._log_id else {}
+    def _read(self, name: str, log_id: str) -> dict[str, Any]:
+        word = read_word(self._folder / name) if self._folder is not None else None
+        return dict(word["segments"]) if word and word.get("log_id") == log_id else {}
 
     def _write(self, name: str, segments: Mapping[str, Any], *, sync: bool = False) -> None:
-        if self._folder is None:
-            return
-        text = json.dumps({"log_id": self._log_id, "segments": segments})
-        new = self._folder / f"{name}.new"
-        with new.open("wb") as file:
-            file.write(text.encode())
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        new.replace(self._folder / name)
+        if self._folder is not None:
+            word = {"log_id": self._log_id, "segments": segments}
+            write_word(self._folder / name, word, sync=sync)
 
 
 def _decodes(stage: str, segment: wal.Segment, without: set[Part]) -> None:

@@ -79,20 +79,24 @@ def make_report(
     A search for a better prompt that an earlier report of it tells is kept.
     """
     scores = _scores(side, regression, now - settings.analysis.history)
-    parts: dict[str, Any] = {
-        "series": side.series(regression, now),
-        "now": now,
-        "settings": _with_dashboard(settings),
-        "revisions": _revisions(scores, regression["check"]),
-        "failures": _failures(scores),
-        "states": _states(side, regression),
-    }
-    made = report.build(regression, findings.to_dicts(), outcome, **parts)
-    earlier = None if outcome else report.load_one(settings.reports_folder, made.id)
-    if earlier is None or earlier.optimization is None:
-        return made
-    known = earlier.optimization.model_dump()
-    return report.build(regression, findings.to_dicts(), known, **parts)
+    return report.build(
+        regression,
+        findings.to_dicts(),
+        outcome or _search_before(settings, regression["id"]),
+        side.series(regression, now),
+        now=now,
+        settings=_with_dashboard(settings),
+        revisions=_revisions(scores, regression["check"]),
+        failures=_failures(scores),
+        states=_states(side, regression),
+    )
+
+
+def _search_before(settings: Settings, regression: str) -> dict[str, Any] | None:
+    """Return the search for a better prompt that the report of a regression tells by now."""
+    earlier = report.load_one(settings.reports_folder, report.report_id(regression))
+    search = earlier.optimization if earlier else None
+    return search.model_dump() if search else None
 
 
 def save_report(

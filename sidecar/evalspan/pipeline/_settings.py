@@ -1,16 +1,12 @@
 """The config as a whole: one key for each room, each key's settings in the room's door."""
 
-import re
-from collections.abc import Iterable
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from evalspan import config, model
-from evalspan.config import Dimension, Duration, SettingError, Strict
+from evalspan.config import Dimension, Duration, Strict
 from evalspan.detect import DetectSettings
 from evalspan.evaluate import ChecklistSettings, CheckSettings, ModelPrice
 from evalspan.explain import ExplainSettings
@@ -25,7 +21,6 @@ from evalspan.store import StoreSettings
 from evalspan.views import PROD, ViewSettings
 from evalspan.wal import WalSettings
 
-DEFAULT_FILE = Path("evalspan.yaml")
 # Always there: name → column of SCORES by which a score can be split without any setting.
 BUILT_IN = {
     "service": "service_name",
@@ -33,12 +28,6 @@ BUILT_IN = {
     "prompt_version": "prompt_version",
     "model": "model",
 }
-# Names that mean something else beside a dimension: labels of our metrics, columns of analyses.
-_OF_METRICS: Final = ("le", "quantile", "job", "instance", "reason", "outcome", "id", "kind")
-_OF_ANALYSES: Final = ("score", "cluster", "attempt", "counts", "root", "day", "direction", "slice")
-_OF_FRAMES: Final = ("row", "bucket", "shown", "n", "series")
-_TAKEN: Final = frozenset((*_OF_METRICS, *_OF_ANALYSES, *_OF_FRAMES))
-_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class AnalysisSettings(Strict):
@@ -154,43 +143,6 @@ class Settings(Strict):
             given["checks"] = {k: {} if v is None else v for k, v in checks.items()}
         return given
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        for name, dimension in self.dimensions.items():
-            _check_dimension(name, dimension)
-        for kind, names in (("checks", self.checks), ("checklists", self.checklists)):
-            for name in names:
-                _check_name(kind, name)
-        for name in self.checklists:
-            if name in self.checks:
-                told = "a check has this name already; a name is one of them"
-                raise SettingError(("checklists", name), told)
-        self._check_detect()
-        needed = self.settle.idle + self.settle.max_age
-        if self.wal.tick_for < needed:
-            told = (
-                f"must be at least settle.idle + settle.max_age ({needed}), or the last traces "
-                f"would wait for the next one (found {self.wal.tick_for})"
-            )
-            raise SettingError(("wal", "tick_for"), told)
-        return self
-
-    def _check_detect(self) -> None:
-        """What detect names is there: checks, and dimensions."""
-        known = (*self.checks, *self.checklists)
-        for name in self.detect.minimum_effects:
-            if name.partition("/")[0] not in known:
-                keys = ("detect", "minimum_effects", name)
-                raise SettingError(keys, _no_such("check", name, known))
-        pinned = self.detect.baseline.versions if self.detect.baseline else {}
-        for name in pinned:
-            if name not in self.all_dimensions:
-                told = _no_such("dimension", name, self.all_dimensions)
-                raise SettingError(("detect", "baseline", "versions", name), told)
-        if self.detect.cluster and self.detect.cluster not in self.all_dimensions:
-            told = _no_such("dimension", self.detect.cluster, self.all_dimensions)
-            raise SettingError(("detect", "cluster"), told)
-
     @property
     def file(self) -> Path | None:
         """The config file; None where the defaults are used."""
@@ -231,49 +183,6 @@ class Settings(Strict):
         """Where the processes leave word for each other."""
         return self.data / "run"
 
-
-def _check_dimension(name: str, dimension: Dimension) -> None:
-    keys = ("dimensions", name)
-    columns = model.SPANS.schema.names
-    if name in BUILT_IN:
-        raise SettingError(keys, "this dimension is always there; choose another name")
-    if name in columns or name in _TAKEN or name in model.SCORES.schema.names:
-        raise SettingError(
-            keys, "this is the name of a column or label already; choose another name"
-        )
-    if not _LABEL.fullmatch(name) or name.startswith("__"):
-        told = "a dimension becomes a metric label: letters, digits and _, no digit first, no __"
-        raise SettingError(keys, told)
-    if (dimension.attribute is None) == (dimension.column is None):
-        raise SettingError(keys, "set attribute or column, one of them")
-    if dimension.column is not None and dimension.column not in columns:
-        near = get_close_matches(dimension.column, columns, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise SettingError((*keys, "column"), f"SPANS has no column {dimension.column!r}.{hint}")
-
-
-def _no_such(what: str, name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"there is no {what} {name!r}.{hint} Known: {', '.join(known) or 'none'}."
-
-
-def _check_name(kind: str, name: str) -> None:
-    """A name is a metric label and, with `/item` after it, the name of a stream of verdicts."""
-    if not name or "/" in name or not name.isprintable():
-        told = "a name is not empty and has no / in it (that stands before an item)"
-        raise SettingError((kind, name), told)
-
-
-def load_settings(file: Path | None = None, *, data: Path | None = None) -> Settings:
-    """Read the config; without a file ./evalspan.yaml, and without that the defaults.
-
-    `data` is used instead of the folder in the config. Raises ConfigError.
-    """
-    if file is None and DEFAULT_FILE.exists():
-        file = DEFAULT_FILE
-    settings = config.load(file, Settings) if file else Settings()
-    if data is not None:
-        settings = settings.model_copy(update={"data": data})
-    settings._file = file  # noqa: SLF001 - our own class
-    return settings
+    def read_from(self, file: Path | None) -> None:
+        """Keep the file: mistakes are told with its name, modules looked for beside it."""
+        self._file = file

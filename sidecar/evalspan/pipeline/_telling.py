@@ -19,6 +19,7 @@ import structlog
 from evalspan import report
 from evalspan.model import REGRESSIONS
 from evalspan.pipeline._changes import FIRING
+from evalspan.pipeline._failures import Failures
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._report import RECORDS, Post, make_report
 from evalspan.pipeline._settings import Settings
@@ -51,22 +52,23 @@ class Telling:
     """Tells changes of state to the pages, the log store and Grafana."""
 
     def __init__(self, settings: Settings, post: Post | None = None) -> None:
-        """`post` is where is put what is sent."""
+        """`post` is where is put what is sent; `failures` counts what could not be told."""
         self._settings = settings
         self._post = post
+        self.failures = Failures()
         self._told = Told(settings.told_folder)
         self._looked = datetime.min.replace(tzinfo=UTC)
 
     def tell(self, side: ReadSide, now: datetime) -> None:
-        """Tell what was not told yet, in order of time, and note each as it is done."""
+        """Tell what was not told yet, in order of time, and note each as it is done.
+
+        One that fails does not hold up the others; it is tried again at a later look.
+        """
         for changes in self._changes(side, now):
-            newest = changes[-1]
             for change in changes:
-                if not change.missing:
-                    continue
-                row = change.row
-                log.info("state", state=row["state"], direction=row["direction"], why=row["reason"])
-                self._tell(side, change, newest, now)
+                if change.missing and not self.failures.waits("report", change.key, now):
+                    with self.failures.kept("report", change.key, now, regression=change.row["id"]):
+                        self._tell(side, change, changes[-1], now)
 
     def refresh(self, side: ReadSide, current: pl.DataFrame, now: datetime) -> None:
         """Bring the pages of what has not ended up to date, each once in a while.
@@ -78,8 +80,15 @@ class Telling:
         known = {row["id"]: row for row in side.regressions().iter_rows(named=True)}
         for row in current.filter(pl.col("state") != "resolved").iter_rows(named=True):
             told = known.get(row["id"])
-            if told is None or not self._is_stale(told, now):
+            if told is None or self.failures.waits("page", row["id"], now):
                 continue
+            with self.failures.kept("page", row["id"], now, regression=row["id"]):
+                self._refresh(side, row, told, now)
+
+    def _refresh(
+        self, side: ReadSide, row: Mapping[str, Any], told: Mapping[str, Any], now: datetime
+    ) -> None:
+        if self._is_stale(told, now):
             shown = {**row, **{name: told[name] for name in _TOLD}}
             report.save(self._report(side, shown, now, write=False), self._settings.reports_folder)
 
@@ -93,15 +102,21 @@ class Telling:
         self._told.forget(oldest - self._settings.report.look_back)
         if self._post is None or self._post.records is None:
             return
-        files_since = max(self._looked, oldest)
-        self._looked = now - timedelta(minutes=1)
-        for made in self._reports(files_since):
+        waiting = False
+        for made in self._reports(max(self._looked, oldest)):
             search = made.optimization
-            if search is None or search.created_time < oldest:
-                continue
-            if not self._told.is_noted(search.experiment, RECORDS):
-                self._post.put_optimization(made)
-                self._told.note(search.experiment, RECORDS)
+            if search is not None and search.created_time >= oldest:
+                self._tell_search(made, search.experiment, self._post, now)
+                waiting |= not self._told.is_noted(search.experiment, RECORDS)
+        if not waiting:  # else the same files are looked at again
+            self._looked = now - timedelta(minutes=1)
+
+    def _tell_search(self, made: report.Report, name: str, post: Post, now: datetime) -> None:
+        if self._told.is_noted(name, RECORDS) or self.failures.waits("search", name, now):
+            return
+        with self.failures.kept("search", name, now, experiment=name):
+            post.put_optimization(made)
+            self._told.note(name, RECORDS)
 
     def _reports(self, since: datetime) -> list[report.Report]:
         files = self._settings.reports_folder.glob("*.json")
@@ -124,7 +139,9 @@ class Telling:
         return [each for each in found.values() if any(change.missing for change in each)]
 
     def _tell(self, side: ReadSide, change: _Change, newest: _Change, now: datetime) -> None:
-        made = self._report(side, change.row, now)
+        row = change.row
+        log.info("state", state=row["state"], direction=row["direction"], why=row["reason"])
+        made = self._report(side, row, now)
         if PAGE in change.missing and change is newest:
             report.save(made, self._settings.reports_folder)
         for name in change.missing:

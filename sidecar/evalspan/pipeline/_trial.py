@@ -2,73 +2,98 @@
 
 import multiprocessing
 import signal
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 Unit = TypeVar("Unit")
-# A search that needs more has found a fault of ours and not of the data: the rest is to blame.
+# A search that needs more has found a fault of ours and not of the data.
 MOST_TRIALS: Final = 200
+MOST_SECONDS: Final = 3600.0
+# Well above what a hanging check of the user's own takes: three times its time limit of 10 s.
+WORK_SECONDS: Final = 300.0
+_POLL_SECONDS: Final = 0.1
 
 
-class Trying(Protocol):
-    """Says how a piece of work ends."""
-
-    def __call__(self, *arguments: Any) -> str:  # noqa: ANN401 - those of the work
-        """Return what went wrong, such as `raised KeyError`; empty if nothing did."""
-        ...
-
-    def close(self) -> None:
-        """End what it took."""
-        ...
+class StoppedError(RuntimeError):
+    """It is time to stop, in the middle of a trial: nothing was found and nothing decided."""
 
 
 class Trial:
-    """Does a function of a module in a child process, which may die of it.
+    """Does a function of a module in a child process, which may die of it or hang.
 
-    The child ends with this process, however this one ends.
+    The child ends with this process, however this one ends; work that hangs after
+    `limit_seconds`.
     """
 
-    def __init__(self, work: Callable[..., object]) -> None:
-        """Start nothing yet."""
+    def __init__(
+        self,
+        work: Callable[..., object],
+        stop: Callable[[], bool] = lambda: False,
+        *,
+        limit_seconds: float = WORK_SECONDS,
+    ) -> None:
+        """Start nothing yet; `stop` says whether it is time to stop."""
         self._work = work
+        self._stop = stop
+        self._limit_seconds = limit_seconds
         self._child: tuple[BaseProcess, Connection] | None = None
 
     def __call__(self, *arguments: Any) -> str:  # noqa: ANN401 - those of the work
-        """Return what went wrong; empty if nothing did."""
+        """Return what went wrong; empty if nothing did. Raises StoppedError."""
+        self._go_on()
         process, pipe = self._child or self._start()
         try:
             pipe.send(arguments)
+            while not pipe.poll(_POLL_SECONDS):
+                self._go_on()
             return str(pipe.recv())
         except (EOFError, BrokenPipeError, ConnectionResetError):
             process.join()
             self._child = None
+            if process.exitcode == -signal.SIGALRM:
+                return f"took more than {self._limit_seconds:g} s"
             return f"ended the process ({_how(process.exitcode)})"
 
     def close(self) -> None:
-        """End the child."""
+        """End the child, whatever it does."""
         if self._child is not None:
             process, pipe = self._child
             pipe.close()
+            process.kill()
             process.join()
             self._child = None
+
+    def _go_on(self) -> None:
+        if self._stop():
+            msg = "told to stop while looking for what ends the process"
+            raise StoppedError(msg)
 
     def _start(self) -> tuple[BaseProcess, Connection]:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._work), daemon=True)
+        process = context.Process(
+            target=_serve, args=(theirs, self._work, self._limit_seconds), daemon=True
+        )
         process.start()
         theirs.close()
         self._child = process, ours
         return self._child
 
 
-def _serve(pipe: Connection, work: Callable[..., object]) -> None:
+def _serve(pipe: Connection, work: Callable[..., object], limit_seconds: float) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the system ends what no longer listens
     with suppress(EOFError):  # nobody has more to ask
         while True:
-            pipe.send(ending(work, pipe.recv()))
+            arguments = pipe.recv()
+            signal.setitimer(signal.ITIMER_REAL, limit_seconds)
+            how = ending(work, arguments)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            pipe.send(how)
 
 
 def ending(work: Callable[..., object], arguments: Sequence[Any]) -> str:
@@ -89,40 +114,54 @@ def _how(code: int | None) -> str:
 
 
 def culprits(
-    units: Sequence[Unit], fails: Callable[[Sequence[Unit]], str]
+    units: Sequence[Unit],
+    fails: Callable[[Sequence[Unit]], str],
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[tuple[Unit, str]]:
     """Return the units without which the work does not fail, each with how it failed.
 
-    Halves are tried with everything before them that is good, so that units which fail
-    only together are found too: the later of them is to blame.
+    Halves are tried with everything that is good so far, so that units which fail only
+    together are found too: the later of them is to blame. Nothing if it does not fail with
+    all of them, or fails without any. A search ends after `MOST_TRIALS` or `MOST_SECONDS`;
+    parts that fail and were not halved any more are then blamed as a whole, and say so.
     """
-    search = _Search(fails)
-    return search.bad(units, search.fails(units)) if search.soluble(units) else []
+    search = _Search(fails, clock)
+    why = search.fails(units) if units else ""
+    return search.bad(units, why) if why and not search.fails(()) else []
 
 
 class _Search:
-    def __init__(self, fails: Callable[[Sequence[Any]], str]) -> None:
+    def __init__(self, fails: Callable[[Sequence[Any]], str], clock: Callable[[], float]) -> None:
         self._fails = fails
+        self._clock = clock
         self._left = MOST_TRIALS
+        self._until = clock() + MOST_SECONDS
         self._good: list[Any] = []
 
     def fails(self, units: Sequence[Any]) -> str:
         self._left -= 1
         return self._fails([*self._good, *units])
 
-    def soluble(self, units: Sequence[Any]) -> bool:
-        """Whether it fails with everything and does not fail with nothing."""
-        return bool(units) and bool(self.fails(units)) and not self.fails(())
+    def bad(self, units: Sequence[Any], why: str) -> list[tuple[Any, str]]:
+        """Return the bad ones of units that are known to fail; the others are good from now on.
 
-    def bad(self, part: Sequence[Any], why: str) -> list[tuple[Any, str]]:
-        """Return the bad ones of a part that is known to fail; the others are good from now on."""
-        if len(part) == 1 or self._left <= 0:
-            return [(unit, why) for unit in part]
-        middle = len(part) // 2
-        found: list[tuple[Any, str]] = []
-        for half in (part[:middle], part[middle:]):
-            if how := self.fails(half):
-                found += self.bad(half, how)
-            else:
-                self._good += half
-        return found
+        The larger parts are halved first, so that little is left unknown when it has to end.
+        """
+        parts, found = deque([(range(len(units)), why)]), list[tuple[int, str]]()
+        while parts:
+            part, why = parts.popleft()
+            if len(part) == 1 or self._left <= 0 or self._clock() >= self._until:
+                found += [(place, why + unknown(len(part))) for place in part]
+                continue
+            middle = len(part) // 2
+            for half in (part[:middle], part[middle:]):
+                if how := self.fails(units[half.start : half.stop]):
+                    parts.append((half, how))
+                else:
+                    self._good += units[half.start : half.stop]
+        return [(units[place], why) for place, why in sorted(found)]
+
+
+def unknown(count: int) -> str:
+    """Return what is said of so many where it is not known which of them is to blame."""
+    return f"; which of {count} is to blame was not found" if count > 1 else ""

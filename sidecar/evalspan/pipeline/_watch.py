@@ -10,12 +10,12 @@ import structlog
 
 from evalspan.pipeline._accounts import Accounts
 from evalspan.pipeline._build import store_of, views_of
-from evalspan.pipeline._gauges import write_word
 from evalspan.pipeline._judge import Judging
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._report import Post, flush, outbox_of
 from evalspan.pipeline._settings import Settings
 from evalspan.pipeline._telling import Telling
+from evalspan.pipeline._word import write_word
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ def watch(settings: Settings, stop: Stopping) -> int:
     while not stop:
         started = time.monotonic()
         look(settings, sides, post, telling)
-        write_word(settings.run_folder / "accounts.json", accounts.look())
+        write_word(settings.run_folder / "accounts.json", accounts.look(), sync=False)
         judges.check()
         stop.wait(started + settings.analysis.every.total_seconds() - time.monotonic())
     judges.join()
@@ -91,14 +91,18 @@ def look(
     now = datetime.now(UTC)
     telling = telling or Telling(settings, post)
     current = []
+    damaged: set[str] = set()
     for side in sides:
-        found = side.changes(now).current
-        current.append(found)
+        found = side.changes(now)
+        current.append(found.current)
+        damaged.update(found.damaged_mutes)
         telling.tell(side, now)
-        telling.refresh(side, found, now)
+        telling.refresh(side, found.current, now)
     telling.tell_optimizations(now)
+    telling.failures.note("mute", damaged)
     flush(post, now)
-    write_word(settings.run_folder / "analysis.json", _word(current))
+    word = {**_word(current), "errors": telling.failures.counts}
+    write_word(settings.run_folder / "analysis.json", word, sync=False)
 
 
 def _word(current: list[pl.DataFrame]) -> dict[str, Any]:

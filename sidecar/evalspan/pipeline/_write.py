@@ -20,14 +20,11 @@ from evalspan.metrics import Metrics
 from evalspan.model import EVENTS, LEDGER, QUARANTINE, SCORES, SETTLED, SPANS, Table
 from evalspan.pipeline._held import Held
 from evalspan.pipeline._poison import Poison
-from evalspan.pipeline._refused import both, refused
 
 # The way of a segment, in order; a test compares it with the doors of the rooms.
 STAGES = ("receive", "wal", "decode", "normalize", "store", "settle", "evaluate", "metrics")
 
 Count = tuple[str, str, str, int]
-# How long before a restart a trace may have settled to continue the count of its attempts.
-_REMEMBERED = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,8 @@ class _Taken:
     counts: list[Count]
     settlement: settle.Settlement | None = None
     evaluated: evaluate.Evaluated | None = None
+    fresh: bool | None = None
+    """Whether LEDGER did not have it before the first try to write it there."""
 
     @property
     def rows(self) -> tuple[tuple[Table, pa.Table], ...]:
@@ -74,6 +73,7 @@ class WriteSide:
         dimensions: Sequence[str],
         cost_usd: Callable[[pl.DataFrame], pl.Series],
         duplicate_window: timedelta,
+        remembered_traces: int,
         expect: Callable[[pl.DataFrame], list[Count]] = lambda _: [],
         metrics: Metrics | None = None,
         observe: Callable[[str], Any] | None = None,
@@ -82,9 +82,10 @@ class WriteSide:
     ) -> None:
         """Wire the rooms and remember what the tables hold from before the log.
 
-        `expect`: settled spans → what judges will have to do with them. `unread`: how many
-        log records gave their spans no content since it was asked last, by error. `poison`
-        says what is left out of a segment.
+        `remembered_traces`: how many settled traces the settler remembers. `expect`: settled
+        spans → what judges will have to do with them. `unread`: how many log records gave
+        their spans no content since it was asked last, by error. `poison` says what is left
+        out of a segment.
         """
         self._log_folder = log_folder
         self._tables = tables
@@ -92,6 +93,7 @@ class WriteSide:
         self._dimensions = dimensions
         self._cost_usd = cost_usd
         self._window = duplicate_window
+        self._remembered_traces = remembered_traces
         self._expect = expect
         self._metrics = metrics
         self._observe = observe or _unobserved
@@ -124,9 +126,17 @@ class WriteSide:
         now = datetime.fromtimestamp(wal.close_time(first) / 1e9, UTC)
         for table, seen in ((SPANS, self._seen_spans), (EVENTS, self._seen_events)):
             self._remember(table, seen, first.number, now)
-        since = now - _REMEMBERED
-        recent = pl.col("day") >= since.date(), pl.col("settled_time") >= since
-        rows = self._tables.scan(SETTLED).filter(*recent).collect()
+        return self._settled_before(first.number)
+
+    def _settled_before(self, first: int) -> pa.Table:
+        """Return SETTLED since a segment, and before it as much as a settler remembers.
+
+        So a late span is one to a settler that began anew if it is one to a settler that did not.
+        """
+        settled = self._tables.scan(SETTLED)
+        newest = settled.select("segment").top_k(self._remembered_traces, by="segment")
+        since = newest.min().collect(engine="streaming").item()
+        rows = settled.filter(pl.col("segment") >= min(first, since or first)).collect()
         return rows.select(SETTLED.schema.names).to_arrow().cast(SETTLED.schema)
 
     def _remember(self, table: Table, seen: store.Duplicates, below: int, now: datetime) -> None:
@@ -160,8 +170,10 @@ class WriteSide:
             self._commit(((SETTLED, settled.settled), (SCORES, evaluated.scores)), app, number)
             counts = [*taken.counts, *_traces(settled), *evaluated.counts]
             counts += self._expect(settled.spans)
-            fresh = self._account(app, number, taken.now, counts)
-        self._publish(counts if fresh else (), settled, evaluated)
+            if taken.fresh is None:  # a try that fails may have written it all the same
+                taken.fresh = self._tables.committed(LEDGER, app) < number
+            self._account(app, number, taken.now, counts)
+        self._publish(counts if taken.fresh else (), settled, evaluated)
         self._next, self._in_hand = number + 1, None
         return Done(
             number,
@@ -227,15 +239,10 @@ class WriteSide:
             with self._observe("evaluate"), self._poison.watch(segment, "evaluate"):
                 evaluated = self._evaluator.evaluate(spans, context, segment=taken.number)
             for left_out, reasons in (self._held.given_up(taken.number), (bad, why)):
-                error = self._refused(taken, left_out, reasons)
-                evaluated = both(evaluated, error) if error.counts else evaluated
+                if left_out.height:
+                    evaluated += self._evaluator.refuse(left_out, reasons, segment=taken.number)
             taken.evaluated = evaluated
         return taken.evaluated
-
-    def _refused(
-        self, taken: _Taken, spans: pl.DataFrame, why: Mapping[str, str]
-    ) -> evaluate.Evaluated:
-        return refused(spans, why, self._evaluator, self._dimensions, taken.number, taken.now)
 
     def _commit(self, rows: Iterable[tuple[Table, pa.Table]], app: str, segment: int) -> None:
         for table, part in rows:
@@ -254,7 +261,7 @@ class WriteSide:
         """Spans of traces that have not settled, as of the last segment that is counted."""
         return self._pending_spans
 
-    def _account(self, app: str, segment: int, now: datetime, counts: Sequence[Count]) -> bool:
+    def _account(self, app: str, segment: int, now: datetime, counts: Sequence[Count]) -> None:
         rows = [
             {
                 "segment": segment,
@@ -267,10 +274,8 @@ class WriteSide:
             for subject, outcome, reason, count in counts
             if count
         ]
-        if not rows:
-            return True
         table = pa.Table.from_pylist(rows, schema=LEDGER.schema)
-        return self._tables.commit(LEDGER, table, app, segment)
+        self._commit(((LEDGER, table),), app, segment)
 
     def _publish(
         self,

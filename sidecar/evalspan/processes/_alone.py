@@ -37,15 +37,34 @@ def alone(
     Waits while another one still holds it, until `stop`; raises AlreadyRunsError after
     `wait_seconds`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / f"{part}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    descriptor = _take(folder, part, wait_seconds, stop)
     try:
-        _wait_for(descriptor, folder / f"{part}.lock", wait_seconds, stop)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def hold(folder: Path, part: str, *, wait_seconds: float = WAIT_SECONDS) -> None:
+    """Hold the place of a part until this process ends, whatever program it becomes meanwhile.
+
+    Raises AlreadyRunsError after `wait_seconds`.
+    """
+    os.set_inheritable(_take(folder, part, wait_seconds, lambda: False), True)  # noqa: FBT003 - os
+
+
+def _take(folder: Path, part: str, wait_seconds: float, stop: Callable[[], bool]) -> int:
+    """Return the descriptor that holds the place of a part until it is closed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{part}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        _wait_for(descriptor, path, wait_seconds, stop)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _wait_for(descriptor: int, path: Path, wait_seconds: float, stop: Callable[[], bool]) -> None:
@@ -68,6 +87,7 @@ def _wait_for(descriptor: int, path: Path, wait_seconds: float, stop: Callable[[
                     process=owner,
                     lock=str(path),
                     why="that process works on the same data; this one starts when it has ended",
+                    at_most_seconds=wait_seconds,
                 )
                 told = True
             time.sleep(_POLL_SECONDS)

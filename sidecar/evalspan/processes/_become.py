@@ -6,13 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from evalspan.processes._alone import hold
+from evalspan.processes._part import log_as
 from evalspan.processes._receive import Job
 
+# Long enough for one that is ending: a sidecar that goes on running is not waited for.
+WAIT_SECONDS: Final = 5.0
 _SUPERVISOR: Final = Path(__file__).with_name("_supervisor.py")
 
 
-def supervise(options: Sequence[str]) -> NoReturn:
-    """Become the parent of all parts; `options` are those of `evalspan serve`. Raises OSError."""
+def supervise(options: Sequence[str], run_folder: Path) -> NoReturn:
+    """Become the parent of all parts; `options` are those of `evalspan serve`.
+
+    Raises AlreadyRunsError where another parent has the data folder, and OSError.
+    """
+    log_as("serve")
+    hold(run_folder, "serve", wait_seconds=WAIT_SECONDS)
     _become(["-P", str(_SUPERVISOR), *options])
 
 

@@ -51,7 +51,7 @@ def run(
     part: str, run_folder: Path, work: Callable[[Stop], int], *, parent: int | None = None
 ) -> int:
     """Do the work of a part in this process, alone on its data; returns the exit code."""
-    _log_as(part)
+    log_as(part)
     stop = Stop(parent)
     try:
         with alone(run_folder, part, stop=lambda: bool(stop)):
@@ -63,9 +63,11 @@ def run(
         return EXIT_FATAL
 
 
-def _log_as(part: str) -> None:
+def log_as(part: str) -> None:
+    """Write the log of this process to standard error, each line with the name of the part."""
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -1,7 +1,7 @@
 """How much memory requests may take together."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from evalspan.receive._counters import Counters
@@ -12,7 +12,7 @@ class BusyError(Exception):
 
 
 class Budget:
-    """Bytes that can be reserved, first come, first served."""
+    """Bytes that can be reserved: the peers in turn, each of them first come, first served."""
 
     def __init__(
         self, limit_bytes: int, counters: Counters, hurry: Callable[[], None] = lambda: None
@@ -21,15 +21,22 @@ class Budget:
         self._limit_bytes = limit_bytes
         self._counters = counters
         self._hurry = hurry
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._peers: OrderedDict[str, deque[tuple[int, asyncio.Future[None]]]] = OrderedDict()
+        self.waiting = 0
+        """How many wait."""
 
-    async def reserve(self, size_bytes: int, wait_seconds: float) -> None:
-        """Take `size_bytes`, waiting for them if need be; `BusyError` after `wait_seconds`."""
-        if not self._waiting and self._fits(size_bytes):
+    async def reserve(self, size_bytes: int, wait_seconds: float, peer: str = "") -> None:
+        """Take `size_bytes`, waiting for them if need be; `BusyError` after `wait_seconds`.
+
+        `peer` is who asks: one that asks a thousand times is no more in the way than one that
+        asks twice.
+        """
+        if not self._peers and self._fits(size_bytes):
             self._counters.in_flight_bytes += size_bytes
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((size_bytes, turn))
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._peers.setdefault(peer, deque()).append((size_bytes, turn))
+        self.waiting += 1
         self._hurry()
         try:
             async with asyncio.timeout(wait_seconds):
@@ -37,27 +44,33 @@ class Budget:
         except BaseException as error:
             if turn.done() and not turn.cancelled():
                 self.release(size_bytes)  # it was given in the moment in which we gave up
-            turn.cancel()
+            else:
+                turn.cancel()
+                self._let_in()
             if isinstance(error, TimeoutError):
                 raise BusyError from error
             raise
-
-    @property
-    def crowded(self) -> bool:
-        """Whether someone waits."""
-        return bool(self._waiting)
+        finally:
+            self.waiting -= 1
 
     def release(self, size_bytes: int) -> None:
         """Give bytes back and let those in that wait for them."""
         self._counters.in_flight_bytes -= size_bytes
-        while self._waiting:
-            wanted_bytes, turn = self._waiting[0]
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._peers:
+            peer, turns = next(iter(self._peers.items()))
+            wanted_bytes, turn = turns[0]
             if not turn.done() and not self._fits(wanted_bytes):
                 return
-            self._waiting.popleft()
+            turns.popleft()
             if not turn.done():
                 self._counters.in_flight_bytes += wanted_bytes
                 turn.set_result(None)
+                self._peers.move_to_end(peer)
+            if not turns:
+                del self._peers[peer]
 
     def _fits(self, size_bytes: int) -> bool:
         return self._counters.in_flight_bytes + size_bytes <= self._limit_bytes

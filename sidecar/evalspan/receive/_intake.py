@@ -7,7 +7,8 @@ and a message that the transport refuses (too large, not decompressible) is coun
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Never, cast
+from itertools import islice
+from typing import Any, Final, Never, cast
 
 import grpc
 from grpc.aio import EOF, ServicerContext
@@ -20,6 +21,9 @@ from evalspan.receive._settings import ReceiveSettings
 Work = Callable[[bytes], Awaitable[bytes]]
 Context = ServicerContext[Any, Any]
 Code = grpc.StatusCode
+
+# What has come whole is read within milliseconds; with less time than this, nobody would be served.
+_SHORTEST_READ_SECONDS: Final = 0.02
 
 
 class RefusedError(Exception):
@@ -41,8 +45,9 @@ class Intake:
         self.counters = counters
         self.stopping = False
         self._tasks: set[asyncio.Task[bytes | RefusedError]] = set()
-        self._budget = Budget(settings.max_in_flight_mib * 2**20, counters, self._hurry)
+        self._budget = Budget(settings.max_in_flight_mib * 2**20, counters, self._someone_waits)
         self._reading: dict[asyncio.Timeout, float] = {}
+        self._pace_seconds = 0.0
         self._unfinished = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,7 +89,8 @@ class Intake:
             raise RefusedError(Code.UNAVAILABLE, "stopping", "evalspan: shutting down")
         reserved = settings.max_message_mib * 2**20
         try:
-            await self._budget.reserve(reserved, settings.busy_wait.total_seconds())
+            wait_seconds = settings.busy_wait.total_seconds()
+            await self._budget.reserve(reserved, wait_seconds, context.peer())
         except BusyError as error:
             message = "evalspan: too many requests at once (receive.max_in_flight_mib)"
             raise RefusedError(Code.RESOURCE_EXHAUSTED, "busy", message, retry=True) from error
@@ -105,26 +111,35 @@ class Intake:
 
     async def _message(self, context: Context, limit: asyncio.Timeout) -> Any:  # noqa: ANN401 - as read
         self._reading[limit] = asyncio.get_running_loop().time()
-        if self._budget.crowded:
-            self._hurry()
+        self._hurry()
         try:
             return await context.read()
         finally:
             self._reading.pop(limit, None)
 
+    def _someone_waits(self) -> None:
+        """All who wait shall have their turn within half of busy_wait: the more, the faster.
+
+        The pace is kept until nobody waits: who came when many waited still counts on it.
+        """
+        settings, waiting = self.settings, self._budget.waiting
+        if waiting == 1:
+            self._pace_seconds = settings.crowded_read_timeout.total_seconds()
+        places = settings.max_in_flight_mib // settings.max_message_mib
+        share = settings.busy_wait.total_seconds() / 2 * places / (places + waiting)
+        self._pace_seconds = min(self._pace_seconds, max(share, _SHORTEST_READ_SECONDS))
+        self._hurry()
+
     def _hurry(self) -> None:
-        """Someone waits: whoever has been sending for longest has less time left for it.
+        """As many senders as wait for a place, those that began first, have less time left.
 
         How much of a message has come is not known, so that each sender holds the place of
         the largest one; a few that send nothing would otherwise hold all places.
         """
-        while self._reading:
-            limit = next(iter(self._reading))
-            begun = self._reading.pop(limit)
+        for limit, begun in islice(self._reading.items(), self._budget.waiting):
             if not limit.expired():
-                end = begun + self.settings.crowded_read_timeout.total_seconds()
+                end = begun + self._pace_seconds
                 limit.reschedule(min(end, limit.when() or end))
-                return
 
     async def _work(self, signal: str, message: bytes, work: Work) -> bytes | RefusedError:
         try:

@@ -31,9 +31,11 @@ class ReceiveSettings(Strict):
         "received counts with max_message_mib. Beyond it requests wait, then are told to retry.",
     )
     busy_wait: Duration = Field(
-        default=timedelta(seconds=1),
+        default=timedelta(seconds=3),
         ge=timedelta(0),
-        description="How long a request waits for its place under max_in_flight_mib.",
+        description="How long a request waits for its place under max_in_flight_mib: "
+        "connections take turns. The more requests wait, the less time has each to be sent, so "
+        "that all have their turn before the wait is over.",
     )
     read_timeout: Duration = Field(
         default=timedelta(seconds=10),
@@ -41,10 +43,10 @@ class ReceiveSettings(Strict):
         description="How long a sender may take to send one request.",
     )
     crowded_read_timeout: Duration = Field(
-        default=timedelta(seconds=2),
+        default=timedelta(seconds=1),
         gt=timedelta(0),
-        description="How long it may take while others wait for its place under "
-        "max_in_flight_mib: the sender that began first is cut off, and asked to send again.",
+        description="How long it may take at most while others wait for its place under "
+        "max_in_flight_mib: the senders that began first are cut off, and asked to send again.",
     )
     retry_after: Duration = Field(
         default=timedelta(seconds=5),

@@ -6,45 +6,61 @@ from typing import Any
 from urllib.parse import urlencode
 
 from evalspan.report._call import CallError, Sent, call
-from evalspan.report._document import Report
+from evalspan.report._document import Regression, Report
 from evalspan.report._events import state_id
 from evalspan.report._settings import GrafanaSettings
-from evalspan.report._text import one_line
-from evalspan.report._words import movement
+from evalspan.report._text import label, one_line
+from evalspan.report._words import change
 
-_LONGEST = 300
-_LONGEST_TAG = 100
+_LONGEST = 4_000
+# Grafana refuses what is longer: its columns for tags, and all tags as JSON by default.
+_LONGEST_TAG_BYTES = 100
+_ALL_TAGS_BYTES = 500
 
 
 def annotation(report: Report) -> bytes:
     """Return the JSON that Grafana's POST /api/annotations takes; a repeat is the same bytes.
 
-    Raises ValueError where the report is not about a regression.
+    The text tells in full what had to be cut in the tags. Raises ValueError where the report is
+    not about a regression.
     """
     found = report.regression
     if found is None:
         raise ValueError(report.id)
     time = found.state_time or found.change_time or report.created_time
-    words = f"{found.state}: {report.title}. {movement(found.rates)}"
+    by = f", {change(found.rates)}" if found.rates.effect is not None else ""
+    words = f"{found.state}: {report.title}{by}. Regression {found.id}"
     lines = [f"<b>evalspan</b> {_safe(words)}"]
     if report.url:
         lines.append(f'<a href="{escape(report.url)}">report</a>')
-    tags = [
+    body = {
+        "time": int(time.timestamp() * 1000),
+        "tags": _tags(report, found),
+        "text": "\n".join(lines),
+    }
+    return json.dumps(body, ensure_ascii=True).encode()
+
+
+def _tags(report: Report, found: Regression) -> list[str]:
+    """Return the tags; of the slice as many as there is room for. The event is the last one."""
+    head = [
         "evalspan",
         f"state:{found.state}",
         f"direction:{found.direction}",
         f"check:{report.check}",
-        *(f"{name}:{value}" for name, value in sorted(found.slice.items())),
         f"regression:{found.id}",
-        _event_tag(report),
     ]
-    shown = [one_line(tag, _LONGEST_TAG) for tag in tags]
-    body = {"time": int(time.timestamp() * 1000), "tags": shown, "text": "\n".join(lines)}
-    return json.dumps(body, ensure_ascii=True).encode()
+    tags = [label(words, _LONGEST_TAG_BYTES) for words in [*head, f"event:{state_id(report)}"]]
+    for name, value in sorted(found.slice.items()):
+        longer = [*tags[:-1], label(f"{name}:{value}", _LONGEST_TAG_BYTES), tags[-1]]
+        if _bytes(longer) > _ALL_TAGS_BYTES:
+            break
+        tags = longer
+    return tags
 
 
-def _event_tag(report: Report) -> str:
-    return f"event:{state_id(report)}"
+def _bytes(tags: list[str]) -> int:
+    return len(json.dumps(tags, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _safe(words: str) -> str:

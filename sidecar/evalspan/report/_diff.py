@@ -1,9 +1,11 @@
 """A unified diff as rows, inline and side by side, with the changed words marked."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import accumulate, zip_longest
 from typing import Literal
 
 from evalspan.report._markup import Markup, el, join
@@ -11,7 +13,8 @@ from evalspan.report._words import MINUS
 
 Kind = Literal["same", "added", "removed", "gap"]
 _MOST_LINES = 1_000
-_MOST_COMPARED = 2_000
+_MOST_STEPS = 300_000
+"""Pairs of equal words in the lines of one diff; beyond it the words are shown and not compared."""
 _ALIKE = 0.3
 
 
@@ -56,43 +59,63 @@ def inline(diff: str) -> Markup:
 def side_by_side(diff: str) -> Markup:
     """Two columns: before on the left, after on the right, changed words marked."""
     lines = read_diff(diff)
-    rows: list[Markup] = [el("tr", el("th", "before"), el("th", "after"))]
-    removed: list[str] = []
-    added: list[str] = []
-    for each in lines[:_MOST_LINES]:
+    pairs = list(_pairs(lines[:_MOST_LINES]))
+    steps = accumulate(_steps(old, new) for old, new in pairs)
+    rows = [
+        _row(*pair, marked=taken <= _MOST_STEPS) for pair, taken in zip(pairs, steps, strict=True)
+    ]
+    head = el("tr", el("th", "before"), el("th", "after"))
+    return _table([head, *rows], len(lines), "diff side")
+
+
+Pair = tuple[Line | None, Line | None]
+
+
+def _pairs(lines: Sequence[Line]) -> Iterator[Pair]:
+    """Put the lines of a change beside each other; what did not change stands on both sides."""
+    removed: list[Line] = []
+    added: list[Line] = []
+    for each in lines:
         if each.kind == "removed" and not added:
-            removed.append(each.text)
+            removed.append(each)
         elif each.kind == "added":
-            added.append(each.text)
+            added.append(each)
         else:
-            rows += _pairs(removed, added)
-            removed, added = ([each.text], []) if each.kind == "removed" else ([], [])
+            yield from zip_longest(removed, added)
+            removed, added = ([each], []) if each.kind == "removed" else ([], [])
             if each.kind != "removed":
-                rows.append(el("tr", el("td", each.text), el("td", each.text), class_=each.kind))
-    return _table([*rows, *_pairs(removed, added)], len(lines), "diff side")
+                yield each, each
+    yield from zip_longest(removed, added)
 
 
-def _pairs(removed: Sequence[str], added: Sequence[str]) -> list[Markup]:
-    rows = []
-    for place in range(max(len(removed), len(added))):
-        old = removed[place] if place < len(removed) else None
-        new = added[place] if place < len(added) else None
-        before, after = _marked(old, new)
-        rows.append(
-            el(
-                "tr",
-                el("td", before, class_="removed" if old is not None else "none"),
-                el("td", after, class_="added" if new is not None else "none"),
-            )
-        )
-    return rows
+def _row(old: Line | None, new: Line | None, *, marked: bool) -> Markup:
+    before, after = (None if line is None else line.text for line in (old, new))
+    if old and old is new:
+        return el("tr", el("td", before), el("td", after), class_=old.kind)
+    if marked and before and after:
+        before, after = _marked(before, after)
+    return el(
+        "tr",
+        el("td", before, class_="removed" if old else "none"),
+        el("td", after, class_="added" if new else "none"),
+    )
 
 
-def _marked(old: str | None, new: str | None) -> tuple[str | None, str | None]:
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s+|\w+|[^\w\s]", text)
+
+
+def _steps(old: Line | None, new: Line | None) -> int:
+    """Return how many pairs of equal words a comparison has to look at."""
+    if old is None or new is None or old is new:
+        return 0
+    known = Counter(_words(old.text))
+    return sum(known[word] for word in _words(new.text))
+
+
+def _marked(old: str, new: str) -> tuple[str, str]:
     """Mark the words that differ, where two lines are alike enough to be compared."""
-    if old is None or new is None or max(len(old), len(new)) > _MOST_COMPARED:
-        return old, new
-    before, after = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (old, new))
+    before, after = _words(old), _words(new)
     match = SequenceMatcher(None, before, after, autojunk=False)
     if match.ratio() < _ALIKE:
         return old, new

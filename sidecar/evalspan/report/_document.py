@@ -32,14 +32,13 @@ class Rates(Part):
     effect_high: float | None = None
 
 
-class Regression(Part):
+class Detected(Part):
     """What was detected. `slice` {} is everything; amounts are parts of a pass rate.
 
     `state` is open, worsening, recovered, muted or resolved: shown by the verdicts up to
     `state_time`, seen at `detected_time`.
     """
 
-    id: str
     kind: str
     direction: str
     state: str
@@ -62,6 +61,12 @@ class Regression(Part):
     evidence_nats: float | None
     reason: str
     exemplars: tuple[Exemplar, ...]
+
+
+class Regression(Detected):
+    """What was detected, with its id."""
+
+    id: str
 
 
 class Finding(Part):
@@ -174,17 +179,13 @@ class AcceptedProposal(Proposal):
     prompt: str
 
 
-class Optimization(Part):
-    """The search for a better prompt. `accepted` is null unless one was proven."""
+class Search(Part):
+    """What a search for a better prompt came to, and what it took."""
 
     experiment: str
     verdict: str
     summary: str
     created_time: datetime
-    accepted: AcceptedProposal | None
-    rejected: tuple[Proposal, ...]
-    better: tuple[CaseChange, ...]
-    worse: tuple[CaseChange, ...]
     search_cases: int
     holdout_cases: int
     rounds: int
@@ -194,6 +195,15 @@ class Optimization(Part):
     spent_input_tokens: int
     spent_output_tokens: int
     spent_cost_usd: float | None
+
+
+class Optimization(Search):
+    """The search for a better prompt. `accepted` is null unless one was proven."""
+
+    accepted: AcceptedProposal | None
+    rejected: tuple[Proposal, ...]
+    better: tuple[CaseChange, ...]
+    worse: tuple[CaseChange, ...]
 
 
 class Point(Part):

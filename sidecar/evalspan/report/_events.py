@@ -16,10 +16,11 @@ from evalspan.report._records import (
     RegressionRecord,
     RootCauseRecord,
 )
-from evalspan.report._text import cut, one_line
+from evalspan.report._text import cut, label
 
 _BODY_BYTES = 100_000
 """A line that Loki takes by default is at most 256 KB."""
+_ATTRIBUTE_BYTES = 100
 _MOST_REJECTED = 5
 _WITH_CAUSES = {"open", "worsening"}
 """States that come with causes: at the others there is nothing new to explain."""
@@ -64,14 +65,16 @@ def _event(report: Report, name: str, body: Record, attributes: Mapping[str, str
     bad = report.regression and report.regression.direction == "regression"
     serious = bad and report.state in _WITH_CAUSES and name != OPTIMIZATION
     common = {
-        "evalspan.check": one_line(report.check, 100),
-        "evalspan.view": one_line(report.view, 100),
-        "evalspan.state": one_line(report.state, 100),
+        "evalspan.check": report.check,
+        "evalspan.view": report.view,
+        "evalspan.state": report.state,
     }
     return Event(
         name=name,
         severity="WARN" if serious else "INFO",
-        attributes={**common, **attributes},
+        attributes={
+            key: label(value, _ATTRIBUTE_BYTES) for key, value in {**common, **attributes}.items()
+        },
         body=_fitting(body.model_dump(mode="json")),
         exemplar=body.exemplars[0] if body.exemplars else None,
     )

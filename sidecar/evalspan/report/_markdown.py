@@ -4,7 +4,9 @@ import re
 
 from evalspan.report._text import one_line, visible
 
-_SPECIAL = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>#|~&@$"})
+_SPECIAL = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>#|~&$"})
+# Forges look for names and numbers after the backslashes are gone, but not in code.
+_CALL = re.compile(r"(@+)|\\(#)(?=\d)")
 _BLOCK = re.compile(r"^(\s*)(?:([-+=])|(\d+)(?=[.)]))")
 
 
@@ -13,7 +15,11 @@ def text(words: str, most: int = 1000) -> str:
     line = (
         one_line(words, most).translate(_SPECIAL).replace("://", ":\\//").replace("www.", "www\\.")
     )
-    return _BLOCK.sub(_harmless_start, line)
+    return _BLOCK.sub(_harmless_start, _CALL.sub(_as_code, line))
+
+
+def _as_code(match: re.Match[str]) -> str:
+    return f"`{match[1] or match[2]}`"
 
 
 def _harmless_start(match: re.Match[str]) -> str:

@@ -16,9 +16,12 @@ _LONGEST = 300
 _READ = 1_200
 _LONG = 900
 _GAP = "…"
-# What differs from case to case: quoted values, addresses, ids, numbers.
+# What differs from case to case: quoted values, addresses, ids, numbers. A value whose end was cut
+# off goes on to the end of the text: looking for it once more from each quote would take n² steps.
 _DATA = re.compile(
-    r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|https?://\S+|\b[0-9a-f]{16,}\b|\d+(?:[.,:]\d+)*", re.ASCII
+    r"\"(?:[^\"\\]|\\.)*+(?:\"|\\?\Z)"
+    r"|'[^']*'|https?://\S+|\b[0-9a-f]{16,}\b|\d+(?:[.,:]\d+)*",
+    re.ASCII | re.DOTALL,
 )
 _INDEX = re.compile(r"\[\d+\]")
 _AT = re.compile(r",? at line \d+ column \d+")

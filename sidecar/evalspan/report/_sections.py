@@ -1,8 +1,8 @@
 """The parts of a page about a regression and its causes."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
-from urllib.parse import quote
 
 from evalspan.report._charts import both, legend, rates_over_time, shares
 from evalspan.report._diff import inline, side_by_side
@@ -19,6 +19,7 @@ from evalspan.report._words import (
     points,
     share,
     sizes,
+    taken,
     where,
 )
 
@@ -35,6 +36,7 @@ def head(report: Report) -> Markup:
         el("p", *badges, el("span", " · ".join(facts), class_="muted")),
         el("h1", report.title),
         el("p", report.summary, class_="summary"),
+        el("p", taken(report), class_="muted") if report.regression else None,
     )
 
 
@@ -226,12 +228,13 @@ def traces(exemplars: Sequence[Exemplar], trace_url: str | None) -> Markup | Non
 def trace(trace_id: str, trace_url: str | None, *, short: bool = False) -> Markup:
     """Return one trace id, as a link where an address is known; `short` for tables."""
     words = el("code", f"{trace_id[:_SHORT]}…" if short else trace_id, title=trace_id)
-    if trace_url is None or not trace_id:
+    if trace_url is None or not _TRACE.fullmatch(trace_id):
         return words
-    return el("a", words, href=trace_url.replace("{trace_id}", quote(trace_id, safe="")))
+    return el("a", words, href=trace_url.replace("{trace_id}", trace_id))
 
 
 _SHORT = 12
+_TRACE = re.compile(r"[0-9a-f]{32}")
 
 
 def diffs(diff: str, words: str) -> Markup:

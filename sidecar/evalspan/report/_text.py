@@ -5,6 +5,9 @@ import unicodedata
 
 _JOINERS = {"\u200c", "\u200d"}  # they shape letters and emoji, and turn nothing around
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_BLANK = set("\u115f\u1160\u2800\u3164\uffa0")  # letters and signs that look like nothing
+_MARKS = {"Mn", "Me"}
+_MOST_MARKS = 8  # scripts put a few on a letter; a pile of them covers the lines above and below
 _LAST_BYTE = 0xFF
 
 
@@ -31,6 +34,17 @@ def one_line(text: str, most: int = 300) -> str:
     return _shown(flat)
 
 
+def label(text: str, most_bytes: int) -> str:
+    """Return the text as one line of at most so many bytes of UTF-8; `…` stands where it is cut."""
+    line = one_line(text, most_bytes).encode()
+    if len(line) <= most_bytes:
+        return line.decode()
+    return f"{line[: most_bytes - len(_CUT.encode())].decode(errors='ignore')}{_CUT}"
+
+
+_CUT = "\N{HORIZONTAL ELLIPSIS}"
+
+
 def wrapped(text: str, most_letters: int, most_lines: int) -> list[str]:
     """Return the text as lines that are at most so many letters wide; what is left is cut.
 
@@ -53,14 +67,18 @@ def _width(text: str) -> int:
 def _shown(line: str) -> str:
     if line.isascii() and line.isprintable():
         return line
-    return "".join(map(_sign, line))
+    shown = []
+    marks = 0
+    for character in line:
+        kind = unicodedata.category(character)
+        marks = marks + 1 if kind in _MARKS else 0
+        hidden = kind in _HIDDEN or character in _BLANK or marks > _MOST_MARKS
+        stays = not hidden or character == "\t" or character in _JOINERS
+        shown.append(character if stays else _written(character))
+    return "".join(shown)
 
 
-def _sign(character: str) -> str:
-    if character == "\t" or character in _JOINERS:
-        return character
-    if unicodedata.category(character) not in _HIDDEN:
-        return character
+def _written(character: str) -> str:
     code = ord(character)
     if code <= _LAST_BYTE:
         return f"\\x{code:02x}"

@@ -17,7 +17,7 @@ from evalspan.report._document import (
 from evalspan.report._markup import Markup, el, join
 from evalspan.report._sections import badge, diffs, trace
 from evalspan.report._tables import table
-from evalspan.report._words import MINUS, UNKNOWN, interval, percent, points
+from evalspan.report._words import MINUS, UNKNOWN, interval, percent, points, proposals
 
 _MOST_CASES = 20
 _MOST_REJECTED = 10
@@ -177,13 +177,13 @@ def _case(change: CaseChange, report: Report) -> Markup:
     )
 
 
-def _rejected(proposals: Sequence[Proposal]) -> Markup | None:
-    if not proposals:
+def _rejected(rejected: Sequence[Proposal]) -> Markup | None:
+    if not rejected:
         return None
-    more = len(proposals) - _MOST_REJECTED
+    more = len(rejected) - _MOST_REJECTED
     note = el("p", f"and {more} more in the JSON", class_="muted") if more > 0 else None
-    cards = [_turned_down(each) for each in proposals[:_MOST_REJECTED]]
-    return join((el("h3", f"Rejected proposals ({len(proposals)})"), *cards, note))
+    cards = [_turned_down(each) for each in rejected[:_MOST_REJECTED]]
+    return join((el("h3", f"Rejected proposals ({len(rejected)})"), *cards, note))
 
 
 def _turned_down(proposal: Proposal) -> Markup:
@@ -200,13 +200,8 @@ def _turned_down(proposal: Proposal) -> Markup:
 def _spent(found: Optimization) -> Markup:
     cost = "" if found.spent_cost_usd is None else f", {found.spent_cost_usd:.2f} US dollars"
     words = (
-        f"{_count(found.proposals, 'proposal')} in {_count(found.rounds, 'round')}, "
-        f"{found.search_cases} cases to search with and {found.holdout_cases} held out, "
-        f"{found.replays:,} replays, "
+        f"{proposals(found)}; {found.search_cases} cases to search with and "
+        f"{found.holdout_cases} held out, {found.replays:,} replays, "
         f"{found.spent_input_tokens:,} input and {found.spent_output_tokens:,} output tokens{cost}."
     )
     return join((el("p", words, class_="muted"), _named("What broke", found.errors)))
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

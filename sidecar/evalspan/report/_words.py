@@ -9,9 +9,11 @@ from evalspan.report._document import (
     Optimization,
     Rates,
     Regression,
+    Report,
 )
 
 MINUS = "\N{MINUS SIGN}"
+ARROW = "\N{RIGHTWARDS ARROW}"
 UNKNOWN = "\N{EN DASH}"
 
 
@@ -30,9 +32,14 @@ def interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{points(low)}, {points(high)}]"
 
 
+def before_after(before: float | None, after: float | None) -> str:
+    """`97.1 % → 60.2 %`, a change; what stands in brackets is an interval."""
+    return f"{percent(before)} {ARROW} {percent(after)}"
+
+
 def movement(rates: Rates) -> str:
-    """`97.1 % to 60.2 %, −36.9 points [−44.0, −29.8]`: the one way to write a change."""
-    text = f"{percent(rates.before)} to {percent(rates.after)}"
+    """`97.1 % → 60.2 %, −36.9 points [−44.0, −29.8]`: the one way to write a change."""
+    text = before_after(rates.before, rates.after)
     return text if rates.effect is None else f"{text}, {change(rates)}"
 
 
@@ -54,14 +61,14 @@ _VISIBLE = 0.005
 
 
 def share(finding: Finding) -> str:
-    """`93 % of the drop [80, 105]`, or nothing where it has no share of its own."""
+    """`93 % of the drop [80 %, 105 %]`, or nothing where it has no share of its own."""
     if finding.share is None:
         return ""
     text = f"{100 * finding.share:.0f} % of the drop"
     if finding.share_low is None or finding.share_high is None:
         return text
     ends = (finding.share_low, finding.share_high)
-    low, high = (f"{100 * end:.0f}".replace("-", MINUS) for end in ends)
+    low, high = (f"{100 * end:.0f} %".replace("-", MINUS) for end in ends)
     return text if low == high else f"{text} [{low}, {high}]"
 
 
@@ -100,14 +107,16 @@ def title(check: str, regression: Regression | None, optimization: Optimization 
     if regression is None:
         verdict = optimization.verdict if optimization else "nothing tried"
         return f"{check}: prompt change {verdict}"
-    rates, place = regression.rates, where(regression.slice)
-    before_after = f"from {percent(rates.before)} to {percent(rates.after)}{place}"
-    if regression.direction == "mix_shift":
-        return f"{check}: the mix of traffic changed, {before_after}"
-    if regression.direction == "revision":
-        return f"{check}: the check itself was changed, pass rate {before_after}"
-    word = "rose" if regression.direction == "improvement" else "fell"
-    return f"{check} {word} {before_after}"
+    what = _TITLES.get(regression.direction, "fell")
+    rates = before_after(regression.rates.before, regression.rates.after)
+    return f"{check}{where(regression.slice)} {what}: {rates}"
+
+
+_TITLES = {
+    "improvement": "rose",
+    "mix_shift": "moved because the mix of traffic changed",
+    "revision": "moved because the check itself was changed",
+}
 
 
 def summary(
@@ -127,12 +136,37 @@ def _what(check: str, regression: Regression | None) -> str:
         return ""
     rates = regression.rates
     since = f"Since {moment(regression.change_time)}" if regression.change_time else "Lately"
-    count = f" ({sizes(rates)})" if sizes(rates) else ""
+    facts = ", ".join(each for each in (sizes(rates), _seen(regression)) if each)
+    count = f" ({facts})" if facts else ""
     mixed = regression.direction == "mix_shift"
-    told = f"{percent(rates.before)} to {percent(rates.after)}" if mixed else movement(rates)
-    text = f"{since} the pass rate of {check}{where(regression.slice)} went from {told}{count}."
+    told = before_after(rates.before, rates.after) if mixed else movement(rates)
+    text = f"{since} the pass rate of {check}{where(regression.slice)} went {told}{count}."
     more = _mix(regression) if mixed else _CHECK if regression.direction == "revision" else ""
     return text + more + _state(regression)
+
+
+def _seen(regression: Regression) -> str:
+    """When the figures were taken: those of a later look can differ."""
+    time = regression.detected_time or regression.state_time
+    why = _SEEN.get(regression.state, f"when it was {regression.state}")
+    return f"as of {moment(time)}, {why}" if time else ""
+
+
+_SEEN = {
+    "open": "when it was raised",
+    "worsening": "when it fell further",
+    "recovered": "when it was back, without the time since",
+    "resolved": "when it ended, without the time since",
+}
+
+
+def taken(report: Report) -> str:
+    """Say of when the figures are that do not come with the state of the regression."""
+    return (
+        f"What fails, why, and the rates over time are as of {moment(report.created_time)}, when "
+        "this report was made. Verdicts that come later count as well where `evalspan explain` is "
+        "run again."
+    )
 
 
 _CHECK = " The check itself was changed then; the answers need not be any different."
@@ -161,6 +195,22 @@ def _failing(failed: Failures | None) -> str:
     return f"Commonest failure: {first.words.rstrip('.')}, {of_failures(first, failed)}."
 
 
+def proposals(found: Optimization) -> str:
+    """`12 proposals in 3 rounds: 1 accepted, 6 rejected, 5 left out, …`."""
+    accepted = 1 if found.accepted else 0
+    left_out = found.proposals - accepted - len(found.rejected)
+    parts = [f"{accepted} accepted", f"{len(found.rejected)} rejected"]
+    if left_out > 0:
+        parts.append(f"{left_out} left out, being repeats of others or beyond max_replays")
+    head = f"{counted(found.proposals, 'proposal')} in {counted(found.rounds, 'round')}"
+    return f"{head}: {', '.join(parts)}"
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 round`, `3 rounds`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def _mix(regression: Regression) -> str:
     if regression.mix_amount is None:
         return ""
@@ -181,4 +231,4 @@ def _why(findings: tuple[Finding, ...]) -> str:
 
 
 def _tried(optimization: Optimization | None) -> str:
-    return f"A prompt change was searched for: {optimization.summary}" if optimization else ""
+    return f"A prompt change was searched for. {optimization.summary}" if optimization else ""

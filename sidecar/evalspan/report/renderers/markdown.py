@@ -9,7 +9,16 @@ from evalspan.report._document import (
     Report,
 )
 from evalspan.report._markdown import fence, text
-from evalspan.report._words import interval, moment, of_failures, percent, points, share
+from evalspan.report._words import (
+    interval,
+    moment,
+    of_failures,
+    percent,
+    points,
+    proposals,
+    share,
+    taken,
+)
 
 _MOST_REJECTED = 10
 
@@ -21,6 +30,7 @@ def markdown(report: Report) -> str:
     if found:
         since = f"since {moment(found.change_time)}" if found.change_time else ""
         parts.append(text(f"{found.direction}, {report.state} {since}"))
+        parts.append(text(taken(report)))
     parts += [_failures(report.failures)] if report.failures else []
     parts += [_cause(each) for each in report.findings]
     if report.optimization:
@@ -54,7 +64,8 @@ def _cause(finding: Finding) -> str:
 
 def _trial(found: Optimization) -> list[str]:
     best = found.accepted or next((each for each in found.rejected if each.judgement), None)
-    parts = [f"## Prompt change: {text(found.verdict)}", text(found.summary)]
+    head = f"## Prompt change: {text(found.verdict)}"
+    parts = [head, text(found.summary), text(f"{proposals(found)}.")]
     parts += [fence(found.accepted.diff)] if found.accepted else []
     if best and best.judgement:
         parts += [f"- Reservation: {text(each)}" for each in best.judgement.reservations]
@@ -81,4 +92,4 @@ def _table(rows: tuple[Comparison, ...]) -> str:
 
 
 def _rejected(proposal: Proposal) -> str:
-    return f"- Rejected {proposal.variant}: {text(proposal.reason or '')}"
+    return f"- Rejected {text(proposal.variant)}: {text(proposal.reason or '')}"

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from evalspan.report._document import Comparison, Failures, Finding, Optimization, Report
 from evalspan.report._text import one_line, visible
-from evalspan.report._words import interval, of_failures, percent, points, share
+from evalspan.report._words import interval, of_failures, percent, points, proposals, share, taken
 
 _DIFF_LINES = 60
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -22,6 +22,8 @@ def terminal(report: Report, *, width: int = 100, colour: bool = False) -> str:
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour)
     _say(console, report.title, "bold")
     _say(console, report.summary)
+    if report.regression:
+        _say(console, taken(report), "dim")
     if report.failures:
         _failures(console, report.failures)
     for finding in report.findings:
@@ -63,6 +65,7 @@ def _trial(console: Console, found: Optimization) -> None:
     console.print()
     _say(console, f"Prompt change: {found.verdict}", "bold")
     _say(console, found.summary)
+    _say(console, f"{proposals(found)}.", "dim")
     best = found.accepted or next((each for each in found.rejected if each.judgement), None)
     _diff(console, found.accepted.diff if found.accepted else "")
     if best and best.judgement:
