@@ -87,20 +87,6 @@ def wilson_interval(passes: float, total: float, level: float = 0.95) -> Interva
     return Interval(rate, low, high)
 
 
-def newcombe_interval(
-    passes: float, total: float, passes_before: float, total_before: float, level: float = 0.95
-) -> Interval:
-    """Interval of rate minus rate before, unpaired (Newcombe 1998, method 10)."""
-    new = wilson_interval(passes, total, level)
-    old = wilson_interval(passes_before, total_before, level)
-    difference = new.estimate - old.estimate
-    if math.isnan(difference):
-        return Interval(math.nan, -1.0, 1.0)
-    low = difference - math.hypot(new.estimate - new.low, old.high - old.estimate)
-    high = difference + math.hypot(new.high - new.estimate, old.estimate - old.low)
-    return Interval(difference, low, high)
-
-
 def stratified_sums(candidate: NDArray[np.float64], baseline: NDArray[np.float64]) -> Sums:
     """Per-stratum terms of the Cochran-Mantel-Haenszel comparison of two groups.
 
@@ -369,28 +355,3 @@ def _net_bound(losses: int, gains: int, total: int, alpha: float) -> float:
     odds = (1 - loss) * (1 - gain)
     correlation = -math.sqrt(loss * gain / odds) if odds > 0 else 0.0
     return gain - loss - math.sqrt(down * down + up * up - 2 * correlation * down * up)
-
-
-def bootstrap_mean_interval(
-    values: ArrayLike,
-    weights: ArrayLike | None = None,
-    *,
-    level: float = 0.95,
-    draws: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """Weighted mean with its percentile bootstrap interval (Efron 1979); repeatable by ``seed``.
-
-    (nan, nan, nan) for no values.
-    """
-    y = np.asarray(values, dtype=np.float64)
-    w = np.ones_like(y) if weights is None else np.asarray(weights, dtype=np.float64)
-    if y.size == 0:
-        return Interval(math.nan, math.nan, math.nan)
-    generator = np.random.default_rng(seed)
-    means = np.empty(draws)
-    for draw in range(draws):
-        picked = generator.integers(0, y.size, y.size)
-        means[draw] = np.average(y[picked], weights=w[picked])
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(np.average(y, weights=w)), float(low), float(high))

@@ -16,8 +16,10 @@ def fallen(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-def asked(check: str | None = None, since: str = "30d") -> pipeline.Asked:
-    return pipeline.Asked(since, check, 4, "clusters", 7)
+def asked(
+    check: str | None = None, since: str = "30d", *, largest: bool = False, **where: str
+) -> pipeline.Asked:
+    return pipeline.Asked(since, check, 4, "clusters", 7, where, largest)
 
 
 def test_figures_and_picture_of_every_check(fallen: World) -> None:
@@ -43,11 +45,30 @@ def test_figures_and_picture_of_every_check(fallen: World) -> None:
     assert "default-src 'none'" in whole
 
 
+def test_drops_are_planted_in_slices_too(fallen: World) -> None:
+    everywhere = pipeline.backtest(fallen.settings, "prod", asked(), lambda *_: None)
+    (row,) = pipeline.backtest(fallen.settings, "prod", asked(customer="acme"), lambda *_: None)
+    assert row["drops"][:3] == everywhere[0]["drops"]
+    assert [drop["where"] for drop in row["drops"]] == [{}] * 3 + [{"customer": "acme"}] * 3
+    (more,) = pipeline.backtest(
+        fallen.settings, "prod", asked(largest=True, customer="acme"), lambda *_: None
+    )
+    places = [drop["where"] for drop in more["drops"][6:]]
+    assert {"prompt_version": "v2"} in places or {"prompt_version": "v1"} in places
+    assert places.count({"customer": "acme"}) == 0
+    words = "".join(ET.fromstring(pipeline.draw_backtest([row], ".svg")).itertext())  # noqa: S314
+    assert "json_valid, customer=acme" in words
+
+
 def test_what_is_not_there_is_refused(fallen: World, tmp_path: Path) -> None:
     with pytest.raises(pipeline.ConfigError, match="no verdicts of a check 'polite'"):
         pipeline.backtest(fallen.settings, "prod", asked("polite"), lambda *_: None)
     with pytest.raises(pipeline.ConfigError, match="--since: expected a duration"):
         pipeline.backtest(fallen.settings, "prod", asked(since="soon"), lambda *_: None)
+    with pytest.raises(pipeline.ConfigError, match=r"no dimension 'custome'.*Did you mean"):
+        pipeline.backtest(fallen.settings, "prod", asked(custome="acme"), lambda *_: None)
+    with pytest.raises(pipeline.ConfigError, match="no verdicts of customer=nobody"):
+        pipeline.backtest(fallen.settings, "prod", asked(customer="nobody"), lambda *_: None)
     empty = World(tmp_path)
     assert pipeline.backtest(empty.settings, "prod", asked(), lambda *_: None) == []
     assert "<svg" in pipeline.draw_backtest([], ".svg")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -248,6 +248,19 @@ def backtest(  # noqa: PLR0913, PLR0917 - one argument an option
             "those of one cluster staying together.",
         ),
     ] = False,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            help="Plant drops in this slice too: dimension=value, as often as needed.",
+        ),
+    ] = None,
+    largest: Annotated[
+        bool,
+        typer.Option(
+            "--slices", help="Plant drops in the commonest value of each dimension too. Slow."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same figures.")] = 0,
     plot: Annotated[
         Path | None, typer.Option(help="File to draw into, .svg or .html.", callback=writable)
@@ -267,7 +280,10 @@ def backtest(  # noqa: PLR0913, PLR0917 - one argument an option
     settings = settings_to_read(config, data)
     from evalspan import pipeline  # noqa: PLC0415 - start fast for --help
 
-    asked = pipeline.Asked(since, check, permutations, "days" if days else "clusters", seed)
+    together: Literal["days", "clusters"] = "days" if days else "clusters"
+    asked = pipeline.Asked(
+        since, check, permutations, together, seed, where=_pairs(names), largest=largest
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(
         *columns, console=errors, transient=True, disable=not errors.is_terminal
@@ -287,16 +303,17 @@ def backtest(  # noqa: PLR0913, PLR0917 - one argument an option
 
 
 def _print_backtest(found: Sequence[Mapping[str, Any]]) -> None:
-    names = ("verdicts", "days", "false alarms", "drop", "found", "median delay")
+    names = ("verdicts", "days", "false alarms", "planted in", "drop", "found", "median delay")
     table: list[tuple[object, ...]] = []
     for row in found:
         head = (row["check"], f"{row['verdicts']:,}", f"{row['days']:.1f}")
         if not row["permutations"]:
-            table.append((*head, "too little history", "", "", ""))
+            table.append((*head, "too little history", "", "", "", ""))
         for number, drop in enumerate(row["drops"]):
             first = (*head, _share_of(row["false_alarms"])) if not number else ("", "", "", "")
             points = f"{100 * drop['drop']:.0f} points"
-            table.append((*first, points, _share_of(drop["found"]), _delay(drop)))
+            where = _slice(json.dumps(drop["where"]))
+            table.append((*first, where, points, _share_of(drop["found"]), _delay(drop)))
     print_table("Backtest", ("check", *names), table)
     console.print(
         "False alarms: shuffled histories, in which nothing changes, with a regression. Found: "

@@ -1,7 +1,7 @@
 """What one look knew, for the next look at the same history and what came since."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,27 @@ from evalspan.detect._slices import Slice
 from evalspan.detect._states import Incident
 from evalspan.detect._stream import Ints, Mask
 from evalspan.detect._walk import Known, Walker
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows by a hash of 64 bits each: a history of every check would take much memory."""
+
+    columns: pl.Schema
+    hashes: pl.Series
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> "_Rows":
+        """Hash every row over all columns."""
+        return cls(rows.schema, rows.hash_rows())
+
+    def same(self, new: "_Rows") -> int:
+        """Number of rows from the first on that are the same in every column."""
+        if self.columns != new.columns:
+            return 0
+        height = min(len(self.hashes), len(new.hashes))
+        differs = (self.hashes.head(height) != new.hashes.head(height)).to_numpy()
+        return int(differs.argmax()) if differs.any() else height
 
 
 class Memory:
@@ -25,7 +46,7 @@ class Memory:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._rows = pl.DataFrame()
+        self._rows = _Rows.of(pl.DataFrame())
         self._settings: DetectSettings | None = None
         self._batch: Ints = np.zeros(0, dtype=np.int64)
         self._first_test = -1
@@ -34,7 +55,7 @@ class Memory:
 
     def keep(self, walker: Walker, rows: pl.DataFrame) -> None:
         """Remember a walk over ``rows``, in their order, that has come to its end."""
-        self._rows, self._settings = rows, walker.settings
+        self._rows, self._settings = _Rows.of(rows), walker.settings
         self._batch, self._first_test = walker.stream.batch, walker.stream.first_test
         self._names, self._known = walker.slices.names, walker.known
 
@@ -43,7 +64,7 @@ class Memory:
         stream = walker.stream
         if (walker.settings, stream.first_test) != (self._settings, self._first_test):
             return
-        same = _same(self._rows, rows)
+        same = self._rows.same(_Rows.of(rows))
         # a batch is the same if all its rows are: the one of the first other row is not
         others = [batch[same] for batch in (self._batch, stream.batch) if same < len(batch)]
         batches = int(min(others, default=len(stream.ends)))
@@ -85,15 +106,3 @@ class Memory:
             )
             for each in known
         ]
-
-
-def _same(old: pl.DataFrame, new: pl.DataFrame) -> int:
-    """Number of rows from the first on that are the same in every column."""
-    if old.schema != new.schema:
-        return 0
-    height = min(old.height, new.height)
-    one, other = old.head(height), new.head(height)
-    differs = np.zeros(height, dtype=np.bool_)
-    for name in new.columns:
-        differs |= one[name].ne_missing(other[name]).to_numpy()
-    return int(differs.argmax()) if differs.any() else height

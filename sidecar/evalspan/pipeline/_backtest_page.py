@@ -3,8 +3,10 @@
 Self-contained SVG, or the same in a page; light and dark, no script.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 WIDTH, PANEL = 760, 300
@@ -24,14 +26,24 @@ def draw_backtest(found: Sequence[Mapping[str, Any]], suffix: str) -> str:
 
 
 def draw(found: Sequence[Mapping[str, Any]]) -> str:
-    """Return an SVG with a panel for each check."""
-    height = PANEL * max(len(found), 1)
-    panels = "".join(_panel(row, PANEL * index) for index, row in enumerate(found))
+    """Return an SVG with a panel for each check and slice that drops were planted in."""
+    shown = [part for row in found for part in _parts(row)]
+    height = PANEL * max(len(shown), 1)
+    panels = "".join(_panel(row, PANEL * index) for index, row in enumerate(shown))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" role="img" '
         f'aria-label="Share of planted drops found over time"><style>{STYLE}</style>{panels}</svg>'
     )
+
+
+def _parts(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the row once for all traffic and once for each slice, with the drops there."""
+    if not row["drops"]:
+        yield row
+    for where, drops in groupby(row["drops"], key=itemgetter("where")):
+        slice_ = "".join(f", {name}={value}" for name, value in where.items())
+        yield {**row, "check": row["check"] + slice_, "drops": list(drops)}
 
 
 def page(found: Sequence[Mapping[str, Any]]) -> str:

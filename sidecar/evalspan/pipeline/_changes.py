@@ -23,6 +23,8 @@ from evalspan.views import PROD, View
 # States of what a person is to see to; muted, recovered and resolved are not.
 FIRING: Final = ("open", "worsening")
 TIME: Final = pl.Datetime("us", "UTC")
+# The history begins anew so many batches apart: until then a look judges new batches only.
+_STEP_BATCHES: Final = 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _GONE: Final = "Nothing of it is left in the history that is looked at."
 
@@ -48,6 +50,7 @@ class _Seen:
 
     stamp: tuple[object, ...]
     rows: list[Row]
+    memory: detect.Memory
 
 
 class Detecting:
@@ -80,8 +83,8 @@ class Detecting:
 
     def since(self, now: datetime, held: Sequence[Mapping[str, Any]] = ()) -> datetime:
         """Return where the history begins, whole batches; earlier for what is not resolved."""
-        every = self._settings.detect.every
-        begin: datetime = _EPOCH + (now - self._settings.analysis.history - _EPOCH) // every * every
+        step = _STEP_BATCHES * self._settings.detect.every
+        begin: datetime = _EPOCH + (now - self._settings.analysis.history - _EPOCH) // step * step
         starts: list[datetime] = [r["history_start"] for r in held if r.get("history_start")]
         return min([begin, *starts])
 
@@ -98,7 +101,8 @@ class Detecting:
             known = self._seen.get(name)
             if known is None or known.stamp != stamp:
                 verdicts = self._read(check, item, since).filter(pl.col("time") < until)
-                known = _Seen(stamp, self._states(verdicts, name, since, detecting))
+                memory = known.memory if known else detect.Memory()
+                known = _Seen(stamp, self._states(verdicts, name, since, detecting, memory), memory)
             seen[name] = known
             rows += known.rows
         self._seen = seen
@@ -114,11 +118,16 @@ class Detecting:
         return [(check, item or "", n) for check, item, n in counts.collect().iter_rows()]
 
     def _states(
-        self, verdicts: pl.DataFrame, name: str, since: datetime, detecting: detect.DetectSettings
+        self,
+        verdicts: pl.DataFrame,
+        name: str,
+        since: datetime,
+        detecting: detect.DetectSettings,
+        memory: detect.Memory,
     ) -> list[Row]:
         # the same rows may be seen through two views
         identity = name if self._view.name == PROD else f"{self._view.name}:{name}"
-        found = detect.detect(verdicts, detecting.of(name), identity)
+        found = detect.detect(verdicts, detecting.of(name), identity, memory)
         more = {"check": name, "view": self._view.name, "history_start": since}
         return [row | more for row in found.to_dicts()]
 

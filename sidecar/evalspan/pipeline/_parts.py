@@ -1,7 +1,6 @@
 """What each process of the sidecar does."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -174,8 +173,3 @@ def _loop(write: WriteSide, stop: Stop, look: Callable[[], None]) -> None:
             return
         if not segments:
             stop.wait(POLL_SECONDS)
-
-
-def utc_now() -> datetime:
-    """Return the wall clock."""
-    return datetime.now(UTC)

@@ -28,7 +28,6 @@ CRASHES: Final = 3
 _AT_DECODING: Final = ("decode", "normalize")
 
 Part = tuple[int, int]
-NewSettler = Callable[[pa.Table | None], settle.Settler]
 
 
 class SetAsideError(RuntimeError):
