@@ -17,6 +17,7 @@ from evalspan.wal._record import (
     pack_header,
     pack_opening,
 )
+from evalspan.wal._segment import files
 
 LOG_ID = "00112233445566778899aabbccddeeff"
 MARK = mark_of(LOG_ID)
@@ -116,10 +117,27 @@ def test_the_bytes_are_those_of_the_document() -> None:
     assert whole(1, (b"abc",)) == bytes.fromhex("".join(example.split()))
 
 
-def test_a_segment_of_another_version_is_told_as_that(tmp_path: Path) -> None:
-    older = pack_opening(Opening(LOG_ID, 1, version=1), 1001) + b"whatever that version wrote"
-    with pytest.raises(wal.Corruption, match="format version 1"):
-        read_all(lay(tmp_path, {1: older}))
+@pytest.mark.parametrize("ending", ["wal", "open"])
+def test_a_log_of_another_version_is_told_as_that_and_left_alone(
+    tmp_path: Path, ending: str
+) -> None:
+    older = pack_opening(Opening(LOG_ID, 1, version=1), 1001) + b"whatever that version wrote" * 9
+    directory = lay(tmp_path, {1: older})
+    path = directory / f"{1:020d}.{ending}"
+    (directory / f"{1:020d}.wal").rename(path)
+    (segment,) = files(directory)
+    for ask in (
+        lambda: wal.recover(directory),
+        lambda: wal.repair(directory),
+        lambda: wal.close_time(segment),
+        lambda: list(wal.read(segment)),
+        lambda: list(wal.inspect(directory)),
+        lambda: wal.Writer(directory, wal.WalSettings()),
+    ):
+        with pytest.raises(wal.OtherVersionError, match="segment 1 is of log format 1, this"):
+            ask()
+    assert path.read_bytes() == older
+    assert sorted(each.name for each in directory.glob("*.*")) == sorted([path.name, "log.json"])
 
 
 def test_a_reader_keeps_up_with_a_writer_and_deletes_behind_itself(tmp_path: Path) -> None:

@@ -5,11 +5,18 @@ Out: closed segments, listed by `segments`, read by `read`, deleted by `remove`,
 process. The two share the folder and nothing else. FORMAT.md has the bytes and the invariants.
 
 Settings: `WalSettings`. Errors: `LogFullError` (an `OSError` with ENOSPC; the log is whole, send
-again later), `LogFailedError` (restart), `LogLockedError` (a second writer), `Corruption`.
+again later), `LogFailedError` (restart), `LogLockedError` (a second writer), `Corruption`,
+`OtherVersionError` (a `Corruption` by kind only: another version wrote the log).
 """
 
 from evalspan.wal._clock import Clock, SystemClock
-from evalspan.wal._errors import Corruption, LogFailedError, LogFullError, LogLockedError
+from evalspan.wal._errors import (
+    Corruption,
+    LogFailedError,
+    LogFullError,
+    LogLockedError,
+    OtherVersionError,
+)
 from evalspan.wal._inspect import inspect
 from evalspan.wal._record import Kind, Record
 from evalspan.wal._recover import Recovery, recover
@@ -25,6 +32,7 @@ __all__ = [
     "LogFailedError",
     "LogFullError",
     "LogLockedError",
+    "OtherVersionError",
     "Record",
     "Recovery",
     "Repair",

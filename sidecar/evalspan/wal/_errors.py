@@ -1,4 +1,4 @@
-"""The four ways in which a log says no."""
+"""The ways in which a log says no."""
 
 import errno
 
@@ -11,6 +11,19 @@ class Corruption(Exception):  # noqa: N818 - the word users read; it names a sta
         self.segment = segment
         self.offset = offset
         self.hint = hint
+
+
+class OtherVersionError(Corruption):
+    """A segment is whole, but of another format version; nothing of it is touched."""
+
+    def __init__(self, segment: int, version: int, known: int) -> None:
+        super().__init__(segment, 0, f"log format {version}, this evalspan reads {known}")
+        message = (
+            f"segment {segment} is of log format {version}, this evalspan reads {known}: start the "
+            "evalspan that wrote it until `evalspan ledger` says that nothing is pending, stop it, "
+            "remove the folder wal/, and start this one"
+        )
+        self.args = (message,)
 
 
 class LogFullError(OSError):

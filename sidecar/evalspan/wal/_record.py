@@ -11,6 +11,8 @@ from uuid import UUID
 
 from xxhash import xxh3_64_intdigest
 
+from evalspan.wal._errors import OtherVersionError
+
 FORMAT_VERSION: Final = 2
 MAGIC: Final = b"\xe5SP\xa7"
 MAX_PAYLOAD_BYTES: Final = 2**32 - 1
@@ -180,12 +182,17 @@ def parse_at(buffer: mmap | bytes, offset: int, mark: bytes) -> Record:
 
 
 def parse_opening(buffer: mmap | bytes) -> tuple[Opening, Record]:
-    """The first record of a file and what it says; `BadRecordError` where it is no OPEN record."""
+    """The first record of a file and what it says; `BadRecordError` where it is no OPEN record.
+
+    Raises `OtherVersionError` where another version wrote it: what follows cannot be judged.
+    """
     record = parse_at(buffer, 0, MAGIC)
     opening = Opening.unpack(record.payload)
-    if record.kind is not Kind.OPEN or opening.version != FORMAT_VERSION:
-        message = f"{record.kind} record of format version {opening.version}"
+    if record.kind is not Kind.OPEN:
+        message = f"{record.kind} record at the start"
         raise BadRecordError(message)
+    if opening.version != FORMAT_VERSION:
+        raise OtherVersionError(opening.number, opening.version, FORMAT_VERSION)
     return opening, record
 
 

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalspan.wal._errors import Corruption
+from evalspan.wal._errors import Corruption, OtherVersionError
 from evalspan.wal._record import (
     OPENING_BYTES,
     BadRecordError,
@@ -47,6 +47,8 @@ class Repair:
 
 def repair(directory: Path) -> list[Repair]:
     """Make every segment readable again; no writer may run (`LogLockedError`).
+
+    Raises `OtherVersionError` for a log of another version: it is not damaged.
 
     A damaged segment is written anew with its good records, as they were and in their order;
     the bad bytes stand in `<number>.corrupt`. A missing segment is replaced by an empty one.
@@ -94,6 +96,8 @@ def _damage(segment: Segment) -> str | None:
             scan(segment)
         else:
             deque(read(segment), maxlen=0)
+    except OtherVersionError:
+        raise
     except Corruption as error:
         return error.hint
     return None

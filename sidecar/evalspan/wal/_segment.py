@@ -178,6 +178,7 @@ def close_time(segment: Segment) -> int:
     """When a closed segment ended, Unix nanoseconds: never smaller than any time in it."""
     offset = segment.size_bytes - HEADER_BYTES
     with segment.path.open("rb") as file:
+        _check_opening(segment, file)
         file.seek(max(offset, 0))
         header = file.read(HEADER_BYTES)
         record = _next_record(segment, file, header, offset, mark_of(segment.log_id))
