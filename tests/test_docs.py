@@ -38,6 +38,7 @@ PAGES = [page.relative_to(ROOT).as_posix() for page in WRITTEN]
 RUN_ELSEWHERE = {
     "make demo": ("tests/test_docs.py", "test_the_demo_prints_what_the_readme_shows"),
     "make setup": (".ci/run", "make setup"),
+    "evalspan optimize": ("tests/commands/test_commands_optimize.py", 'evalspan("optimize")'),
     "evalspan serve --config evalspan.yaml": ("tests/stack/servers.py", '"serve", "--config"'),
     "collector-config/build.sh .stack/bin": ("tests/stack/install.sh", "collector-config/build.sh"),
     ".stack/bin/otelcol-evalspan --config=collector-config/collector.yaml": (

@@ -22,6 +22,7 @@ from evalspan.commands import (
     plugins,
     scores,
     serve,
+    trace,
     wal,
 )
 from evalspan.config import ConfigError, expected
@@ -80,7 +81,7 @@ def _options(
     pass
 
 
-for _module in (serve, ingest, scores, analysis, plugins, ledger, bench, demo):
+for _module in (serve, ingest, scores, analysis, trace, plugins, ledger, bench, demo):
     _module.register(app)
 for _module in (detect, config, wal, metrics, grafana, dev):
     app.add_typer(_module.app)

@@ -5,14 +5,16 @@ what they are written with, and the loader.
 """
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 
 class ConfigError(ValueError):
@@ -96,15 +98,8 @@ def load(path: Path, model: type[Model]) -> Model:
 
 def parse(text: str, model: type[Model], name: str = "config") -> Model:
     """Check the text of a config; `name` stands for the file in errors."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = _Loader(text).get_single_data()
-    except yaml.YAMLError as error:
-        msg = f"{name}:{_line_of(error, text)}: this is not valid YAML: {_problem_of(error)}"
-        raise ConfigError(msg) from error
-    except RecursionError as error:
-        msg = f"{name}:1: this is too deep: lists and mappings within each other without end"
-        raise ConfigError(msg) from error
+    data = read_yaml(text, name)
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -115,6 +110,18 @@ def parse(text: str, model: type[Model], name: str = "config") -> Model:
     except ValidationError as error:
         lines = [_explain(e, node, model, name) for e in error.errors()]
         raise ConfigError("\n".join(lines)) from error
+
+
+def read_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - whatever stands there
+    """Return what a text in YAML holds; raises ConfigError with `name` and the line."""
+    try:
+        return _Loader(text).get_single_data()
+    except yaml.YAMLError as error:
+        msg = f"{name}:{_line_of(error, text)}: this is not valid YAML: {_problem_of(error)}"
+        raise ConfigError(msg) from error
+    except RecursionError as error:
+        msg = f"{name}:1: this is too deep: lists and mappings within each other without end"
+        raise ConfigError(msg) from error
 
 
 def located(mistakes: Iterable[SettingError], file: Path | None) -> ConfigError:
@@ -214,28 +221,29 @@ def _explain(
     name: str,
 ) -> str:
     kept = (part for part in error["loc"] if not str(part).startswith("function-"))
-    where = [part for part in kept if part != "[key]"]
+    found_at = [part for part in kept if part != "[key]"]
+    where, _ = _walk(model, found_at)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, SettingError):
         return _line(name, node, [*where, *cause.keys], cause.told)
-    _, path = _locate(node, where)
     if error["type"] == "extra_forbidden":
-        valid = _valid_keys(model, where[:-1])
-        hint = nearest(str(where[-1]), valid)
-        return _line(name, node, path, f"unknown key.{hint} Known here: {', '.join(valid)}.")
+        unknown = found_at[-1]
+        known = list(_fields(model, found_at[:-1]))
+        told = f"unknown key.{nearest(str(unknown), known)} Known here: {', '.join(known)}."
+        return _line(name, node, [*where, unknown], told)
+    _, path = _locate(node, where)
     told = _KEY if error["loc"][-1:] == ("[key]",) else expected(error)
     if error["type"] == "string_pattern_mismatch":
         told = _description(model, where) or told
-    found = "" if _says_what_it_found(error, told) else f" (found {_short(error['input'])})"
-    return _line(name, node, path, f"{told}{found}")
+    return _line(name, node, path, with_found(error, told))
 
 
-def _says_what_it_found(error: Any, told: str) -> bool:  # noqa: ANN401 - pydantic's ErrorDetails
-    """Whether the text holds the value already, or there is none that helps."""
-    if error["type"] == "missing":
-        return True
-    value = error["input"]
-    return error["type"] == "value_error" and (isinstance(value, dict) or _short(value) in told)
+def with_found(error: Any, told: str) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """Return what is told of a value and the value, unless the text holds it already."""
+    value, own = error["input"], error["type"] == "value_error"
+    if error["type"] == "missing" or (own and (isinstance(value, dict) or _short(value) in told)):
+        return told
+    return f"{told} (found {_short(value)})"
 
 
 _KEY = "a key is text: put it into quotes"
@@ -342,36 +350,51 @@ def _child(node: yaml.Node | None, part: object) -> tuple[int, yaml.Node] | None
     return None
 
 
-def _valid_keys(model: type[BaseModel], where: Sequence[Any]) -> list[str]:
-    """Return the keys that the model at `where` knows."""
-    current = _model_at(model, where)
-    return list(current.model_fields) if current else []
+def _walk(model: type[BaseModel], where: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the keys of a path without what names a branch of a union, and the forms there."""
+    keys, forms = [], [model]
+    for part in where:
+        below = [inner for form in forms for inner in _below(form, part)]
+        if below:
+            keys.append(part)
+        forms = below or [f for f in forms if getattr(f, "__name__", None) == part] or forms
+    return keys, forms
+
+
+def _below(form: Any, part: object) -> list[Any]:  # noqa: ANN401 - a typing form
+    """Return what may stand at a key of a model or a mapping, or in a list; nothing elsewhere."""
+    if isinstance(form, type) and issubclass(form, BaseModel):
+        field = form.model_fields.get(str(part))
+        return _branches(field.annotation) if field else []
+    origin, inner = get_origin(form), get_args(form)
+    if not isinstance(origin, type):
+        return []
+    if issubclass(origin, Mapping):
+        return _branches(inner[-1])
+    if isinstance(part, int) and issubclass(origin, Collection):
+        return [branch for each in inner for branch in _branches(each)]
+    return []
+
+
+def _branches(annotation: Any) -> list[Any]:  # noqa: ANN401 - a typing form
+    """Return the forms that a union allows; any other form is the only one."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _branches(inner[0])
+    if origin in {Union, UnionType}:
+        return [branch for each in inner for branch in _branches(each)]
+    return [annotation]
+
+
+def _fields(model: type[BaseModel], where: Sequence[Any]) -> dict[str, FieldInfo]:
+    """Return the settings that the model at `where` knows, or all of those that may stand there."""
+    fields = (getattr(form, "model_fields", {}) for form in _walk(model, where)[1])
+    return {name: field for each in fields for name, field in each.items()}
 
 
 def _description(model: type[BaseModel], where: Sequence[Any]) -> str | None:
     """Return what is said of the setting at `where`."""
-    above = _model_at(model, where[:-1])
-    field = above.model_fields.get(str(where[-1])) if above else None
+    field = _fields(model, where[:-1]).get(str(where[-1]))
     if field is None or field.description is None:
         return None
     return f"this does not fit; expected: {field.description.removesuffix('.')}"
-
-
-def _model_at(model: type[BaseModel], where: Sequence[Any]) -> type[BaseModel] | None:
-    """Return the model of the settings at `where`; None where no model describes them."""
-    current: Any = model
-    for part in where:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            info = current.model_fields.get(str(part))
-            current = _model_of(info.annotation) if info else None
-    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
-
-
-def _model_of(annotation: Any) -> Any:  # noqa: ANN401 - a typing form
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in get_args(annotation):
-        found = _model_of(inner)
-        if found is not None:
-            return found
-    return None

@@ -24,6 +24,10 @@ LABELS_MAP: Final = pa.map_(TEXT, TEXT)
 # Rows of one commit lie on a few days; those on any others are filed under this day together,
 # which a reading of any time looks into as well.
 STRAY_DAY: Final = date(1970, 1, 1)
+# What stands on every verdict is cut to so many characters: thousands of spans may inherit a text
+# that came once, and every check repeats it.
+LONGEST_LABEL: Final = 200
+_CUT: Final = f" At most {LONGEST_LABEL} characters; SPANS has all of it."
 
 # An attribute that no column took, with its OTLP type kept exactly: one of the
 # value fields is set. Arrays and maps stay as the bytes of their AnyValue.
@@ -314,12 +318,12 @@ SCORES: Final = Table(
             _column("skipped", TEXT, "Why it was not evaluated: " + ", ".join(SKIP_REASONS) + "."),
             _column("weight", REAL, "1 / probability that this span was sampled."),
             _column("cost_usd", REAL, "What the verdict cost, US dollars."),
-            _column("service_name", TEXT, "Service.", "service.name"),
-            _column("prompt_name", TEXT, "Prompt.", "gen_ai.prompt.name"),
-            _column("prompt_version", TEXT, "Version, else the hash of the system prompt."),
-            _column("model", TEXT, "Model that answered, else the one asked for."),
-            _column("conversation_id", TEXT, "Conversation.", "gen_ai.conversation.id"),
-            _column("dimensions", LABELS_MAP, "The configured dimensions and their values."),
+            _column("service_name", TEXT, "Service." + _CUT, "service.name"),
+            _column("prompt_name", TEXT, "Prompt." + _CUT, "gen_ai.prompt.name"),
+            _column("prompt_version", TEXT, "Version, else the hash of the system prompt." + _CUT),
+            _column("model", TEXT, "Model that answered, else the one asked for." + _CUT),
+            _column("conversation_id", TEXT, "Conversation." + _CUT, "gen_ai.conversation.id"),
+            _column("dimensions", LABELS_MAP, "The configured dimensions and their values." + _CUT),
             _column("evaluated_time", TIME, "When the verdict was made."),
             _column("segment", INT, "Segment at which the trace settled.", required=True),
             _column(
@@ -334,7 +338,8 @@ SCORES: Final = Table(
 
 QUARANTINE: Final = Table(
     name="quarantine",
-    description="One row per span or log record that could not be read, with its bytes.",
+    description="One row per span or log record that could not be read, with its bytes, or for "
+    "all of a request that are too small and too many.",
     key=("segment", "offset", "part"),
     time="received_time",
     schema=pa.schema(
@@ -417,7 +422,11 @@ REGRESSIONS: Final = Table(
             _column("evidence_nats", REAL, "Log of the evidence against no change."),
             _column("exemplars", pa.list_(TEXT), "Trace ids of failing candidate spans."),
             _column("reason", TEXT, "One sentence that says it."),
-            _column("state_time", TIME, "End of the batch that showed this state."),
+            _column(
+                "state_time",
+                TIME,
+                "End of the batch that showed this state; null where nothing of it is left.",
+            ),
             _column("history_start", TIME, "Where the verdicts begin that were compared."),
             _column("mute_reason", TEXT, "Why a person muted it."),
             _column("mute_until", TIME, "When the mute ends."),

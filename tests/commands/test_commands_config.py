@@ -206,6 +206,17 @@ MISTAKES = {
         "checklists: {tone: {questions: {kind: ''}}}",
         ":1: checklists.tone.questions.kind: expected a text of at least so many characters",
     ),
+    "key of a question": (
+        "checklists:\n  tone:\n    questions:\n      a: {text: Kind, wieght: 2}",
+        (
+            ":4: checklists.tone.questions.a.wieght: unknown key. Did you mean 'weight'? "
+            "Known here: text, weight, required."
+        ),
+    ),
+    "key of a checklist": (
+        "checklists:\n  tone:\n    qestions: {a: Kind}",
+        ":3: checklists.tone.qestions: unknown key. Did you mean 'questions'? Known here: ques",
+    ),
     "number as a name": (
         "checks:\n  7: {use: latency}",
         ":2: checks.7: a key is text: put it into quotes (found 7)",
@@ -213,6 +224,118 @@ MISTAKES = {
     "tab": ("checks:\n\tlatency: {}", ":2: this is not valid YAML: a tab stands here"),
     "ticks": ("wal:\n  tick_for: 10s", ":2: wal.tick_for: must be at least settle.idle"),
 }
+
+
+# Settings of a check that have no meaning: the check, and what is told of the key.
+NONSENSE = {
+    "{use: language, allowed: [en, english]}": (
+        "allowed.1: 'english' is no language that is known; expected an ISO 639 code such as 'en'."
+        " Did you mean 'en' (English)?"
+    ),
+    "{use: language, allowed: [germn]}": "Did you mean 'de' (German)?",
+    "{use: language, allowed: [de-AT]}": "Did you mean 'de' (German)?",
+    "{use: language, allowed: [EN]}": "Did you mean 'en' (English)?",
+    "{use: language, allowed: [no]}": "allowed.0: YAML reads a bare word such as no as false: put",
+    "{use: language, allowed: []}": "allowed: expected at least so many entries: 1 (found [])",
+    "{use: language, min_confidence: 50}": "min_confidence: expected at most 1.0 (found 50)",
+    "{use: language, min_letters: 0}": "min_letters: expected at least 1 (found 0)",
+    "{use: language, min_letters: 1000}": "min_letters: expected at most 400 (found 1000)",
+    "{use: latency, max_ms: -5}": "max_ms: expected more than 0.0 (found -5)",
+    "{use: latency, max_ms: .inf}": "max_ms: expected a number that is finite (found inf)",
+    "{use: time_to_first_token, max_ms: 0}": "max_ms: expected more than 0.0 (found 0)",
+    "{use: cost, max_usd: -0.1}": "max_usd: expected at least 0.0 (found -0.1)",
+    "{use: tokens, max_input: -1}": "max_input: expected at least 1 (found -1)",
+    "{use: tokens, max_output: 0}": "max_output: expected at least 1 (found 0)",
+    "{use: tokens, max_total: 1.5}": "max_total: expected a whole number (found 1.5)",
+    "{use: contains, any: []}": "any: expected at least so many entries: 1 (found [])",
+    "{use: contains, all: [a, '']}": "all.1: expected a text of at least so many characters: 1",
+    "{use: contains, none: TODO}": "none: expected a list (found 'TODO')",
+    "{use: refusal, phrases: ['']}": "phrases.0: expected a text of at least so many characters: 1",
+    "{use: refusal, within: 0}": "within: expected at least 1 (found 0)",
+    "{use: regex, pattern: '(a'}": (
+        "pattern: this is no regular expression: unclosed group (found '(a')"
+    ),
+    "{use: regex, pattern: '(?=a)b'}": (
+        "pattern: this is no regular expression: look-around, including look-ahead and "
+        "look-behind, is not supported"
+    ),
+    "{use: regex, pattern: ''}": "pattern: expected a text of at least so many characters: 1",
+    "{use: regex, pattern: a, expect: nomatch}": "expect: expected 'match' or 'no_match'. Did you",
+    "{use: tool_loop, times: 1}": "times: expected at least 2 (found 1)",
+    "{use: finish_reason, allowed: []}": "allowed: expected at least so many entries: 1",
+    "{use: finish_reason, allowed: [stop, lenght]}": (
+        "allowed.1: no model stops with 'lenght' here. Did you mean 'length'?"
+    ),
+    "{use: finish_reason, allowed: [end_turn]}": "Did you mean 'stop'?",
+    "{use: finish_reason, allowed: [STOP]}": "Did you mean 'stop'?",
+    "{use: json_valid, allow_fence: 1}": "allow_fence: expected true or false (found 1)",
+    "{use: json_schema, schema: {properties: {a: {type: strnig}}}}": (
+        "schema.properties.a.type: 'strnig' is no JSON Schema type. Did you mean 'string'?"
+    ),
+    "{use: json_schema, schema: objekt.json}": (
+        "schema: objekt.json: type: 'objekt' is no JSON Schema type. Did you mean 'object'?"
+    ),
+    "{use: json_schema, schema: list.json}": "schema: list.json: expected keys and values (found",
+    "{use: json_schema, schema: broken.json}": (
+        "schema: broken.json:2: not JSON: expecting ',' delimiter (column 1)"
+    ),
+    "{use: json_schema, schema: broken.yaml}": (
+        "schema: broken.yaml:1: this is not valid YAML: a second ':' in one line"
+    ),
+    '{use: json_schema, schema: "a\\0b"}': "schema: 'a\\x00b' is no path of a file",
+    "{use: json_schema, schema: digits.json}": "schema: digits.json: cannot be read: too deep, or",
+    "{use: json_schema, schema: deep.json}": "schema: deep.json: cannot be read: too deep, or with",
+    "{use: json_schema, schema: objekt.jsn}": "Did you mean 'objekt.json'?",
+    "{use: json_schema, schema: {type: [string, string]}}": (
+        "schema.type: expected one of object, array, string, number, integer, boolean, null, or"
+    ),
+    "{use: json_schema, schema: {pattern: '('}}": "schema.pattern: '(' is no regular expression",
+    "{use: json_schema, schema: {required: a}}": (
+        'schema.required: this is no JSON Schema: "a" is not of type "array"'
+    ),
+    "{use: json_schema, schema: {$ref: '#/none'}}": (
+        "schema: this is no JSON Schema: Pointer '/none' does not exist"
+    ),
+    "{use: mine:check, share: 2}": "share: expected at most 1.0 (found 2)",
+    "{use: mine:check, either: [1]}": "either: expected a whole number (found [1])",
+}
+
+
+def test_words_that_must_and_must_not_be_there_are_told(evalspan: Evalspan, tmp_path: Path) -> None:
+    config = "checks:\n  contains: {all: [my order], none: [sorry, order]}\n"
+    (tmp_path / "my.yaml").write_text(config, encoding="utf-8")
+    told = "my.yaml:2: checks.contains: no answer can pass: 'order' is in none, and all asks for it"
+    assert evalspan("config", "check", "my.yaml").told == [told]
+
+
+@pytest.mark.parametrize("check", NONSENSE)
+def test_a_setting_of_a_check_without_a_meaning_is_told_in_one_line(
+    check: str, evalspan: Evalspan, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from typing import Annotated\nfrom pydantic import Field\n"
+        "Share = Annotated[float, Field(ge=0, le=1)]\n"
+        "def check(span, *, share: Share = 1, either: int | str = 1): return True\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "objekt.json").write_text('{"type": "objekt"}', encoding="utf-8")
+    (tmp_path / "list.json").write_text("[1]", encoding="utf-8")
+    (tmp_path / "broken.json").write_text('{"type": "object"\n"title": "a"}', encoding="utf-8")
+    (tmp_path / "digits.json").write_text("7" * 5000, encoding="utf-8")
+    (tmp_path / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+    (tmp_path / "broken.yaml").write_text("type: object: a", encoding="utf-8")
+    (tmp_path / "my.yaml").write_text(f"checks:\n  one: {check}\n", encoding="utf-8")
+    ran = evalspan("config", "check", "my.yaml")
+    assert (ran.code, ran.out, len(ran.told)) == (2, "", 1), ran.err
+    assert ran.told[0].startswith("my.yaml:2: checks.one.")
+    assert NONSENSE[check] in ran.told[0]
+
+
+def test_each_wrong_entry_of_a_list_is_told_at_its_line(evalspan: Evalspan, tmp_path: Path) -> None:
+    config = "checks:\n  language:\n    allowed:\n      - english\n      - de\n      - xx\n"
+    (tmp_path / "my.yaml").write_text(config, encoding="utf-8")
+    ran = evalspan("config", "check", "my.yaml")
+    assert [line.split(":")[1] for line in ran.told] == ["4", "6"]
 
 
 @pytest.mark.parametrize("name", MISTAKES)

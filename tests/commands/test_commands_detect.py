@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from evalspan.commands import detect
 from evalspan.testing import request, span
 
 CONFIG = "checks: {json_valid: {}}\ndimensions: {customer: {attribute: app.customer}}\n"
@@ -100,3 +101,24 @@ def test_detect_on_scores_without_a_change_is(place: Path) -> None:
     assert found.returncode == 0, found.stderr
     assert "No change is seen in view prod." in found.stdout
     assert "status: too little to compare: " in found.stdout
+
+
+def test_a_backtest_of_nothing_is_no_good_news(place: Path) -> None:
+    found = run(place, "backtest", "--since", "1h")
+    assert (found.returncode, found.stdout) == (1, "")
+    (told,) = found.stderr.splitlines()
+    assert told.startswith("no verdicts in the last 1h are stored in evalspan-data: `evalspan led")
+    found = run(place, "backtest", "--data", "nope", "--json")
+    assert (found.returncode, json.loads(found.stdout)) == (1, {"checks": []})
+    (told,) = found.stderr.splitlines()
+    assert told.startswith("nothing is stored in nope: there is no such folder")
+
+
+def test_a_drop_below_the_minimum_effect_is_no_failure_of_the_detector() -> None:
+    share = {"n": 0, "of": 100, "share": 0.0, "low": 0.0, "high": 0.037}
+    drop = {"drop": 0.02, "found": share, "below_minimum_effect": True}
+    row = {"minimum_effect": 0.05}
+    told = "below the minimum effect (5 points): never an alarm by your setting"
+    assert detect.found_told(row, drop) == told
+    assert detect.found_told(row, drop | {"found": share | {"n": 2}}).startswith("2 of 100, ")
+    assert detect.found_told(row, drop | {"below_minimum_effect": False}).startswith("0 of 100, ")

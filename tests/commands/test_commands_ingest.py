@@ -58,7 +58,7 @@ def test_json_lines_are_read_and_a_bad_one_costs_itself_only(
     (tmp_path / "spans.jsonl").write_text(text, encoding="utf-8")
     ran = evalspan("ingest", "spans.jsonl")
     assert ran.code == 1
-    assert "1 requests, 1 spans" in ran.out
+    assert "1 request, 1 span, 0 log records in" in ran.out
     assert [line.split(": ")[0] for line in ran.told] == [
         f"spans.jsonl:{number}" for number in (2, 3, 4, 6)
     ]
@@ -73,7 +73,7 @@ def test_a_file_that_is_no_request_is_refused_and_the_others_are_taken(
     (tmp_path / "notes.txt").write_text("data: d\nchecks: {}\n", encoding="utf-8")
     ran = evalspan("ingest", "notes.txt", CHAT)
     assert ran.code == 1
-    assert "1 requests, 1 spans" in ran.out
+    assert "1 request, 1 span, 0 log records in" in ran.out
     assert len(ran.told) == 1
     assert ran.told[0].startswith("notes.txt: no OTLP request, neither of traces nor of logs")
 

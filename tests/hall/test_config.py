@@ -36,6 +36,21 @@ class Outer(Strict):
     names: tuple[str, ...] = ()
 
 
+class Other(Strict):
+    words: str = ""
+    share: float = Field(default=1, ge=0)
+
+
+class Nested(Strict):
+    """Settings within mappings, lists and unions."""
+
+    by_name: dict[str, Inner] = {}
+    in_list: list[Inner] = []
+    deep: dict[str, tuple[dict[str, Other], ...]] = {}
+    either: Inner | Other | None = None
+    text_or: dict[str, str | Annotated[Other, Field(description="An other.")]] = {}
+
+
 class Every(Strict):
     """A setting of each kind that settings are written with."""
 
@@ -180,6 +195,32 @@ def test_what_is_written_once_may_be_used_twice() -> None:
         "a": Dimension(attribute="x", budget=3),
         "b": Dimension(attribute="y", budget=3),
     }
+
+
+NESTED = [
+    ("by_name: {a: {idel: 3s}}", "by_name.a.idel: unknown key. Did you mean 'idle'? Known here: "),
+    ("in_list: [{}, {limt: 3}]", "in_list.1.limt: unknown key. Did you mean 'limit'? Known here:"),
+    (
+        "deep: {a: [{}, {b: {wrods: x}}]}",
+        "deep.a.1.b.wrods: unknown key. Did you mean 'words'? Known here: words, share.",
+    ),
+    ("either: {wrods: x}", "either.wrods: unknown key. Did you mean 'words'? Known here: words,"),
+    ("either: {limit: x}", "either.limit: expected a whole number (found 'x')"),
+    ("text_or: {a: {shaer: 2}}", "text_or.a.shaer: unknown key. Did you mean 'share'?"),
+    ("text_or: {a: {share: -2}}", "text_or.a.share: expected at least 0.0 (found -2)"),
+    ("text_or: {a: [1]}", "text_or.a: expected text (found [1])"),
+]
+
+
+@pytest.mark.parametrize(("text", "told"), NESTED)
+def test_a_mistake_within_mappings_lists_and_unions_knows_the_keys_there(
+    text: str, told: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, Nested, "f.yaml")
+    lines = str(caught.value).splitlines()
+    assert any(line.startswith(f"f.yaml:1: {told}") for line in lines), lines
+    assert not re.search(r"Inner|Other|Known here: \.", str(caught.value))
 
 
 @pytest.mark.parametrize(("text", "told"), MISTAKES)

@@ -116,6 +116,15 @@ def test_checks_that_waver_by_chance_seldom_veto_a_better_prompt() -> None:
     assert accepted >= 34
 
 
+def test_a_blank_value_of_a_slice_is_called_none() -> None:
+    def side(word: str) -> list[Tried]:
+        cases = (Case(f"c{n}", (), "holdout", slice={"customer": "ab "[n % 3]}) for n in range(60))
+        return [Tried(case, Output("x"), {"target": word, "other": "pass"}, {}) for case in cases]
+
+    (reservation,) = judge(side("fail"), side("pass"), "target", SETTINGS).reservations
+    assert reservation.startswith("customer: too few to prove for (none) (needs ")
+
+
 def test_a_target_that_falls_in_one_slice_only_is_a_veto() -> None:
     before = [{"target": word(number % 2 == 0)} for number in range(120)]
     after = [{"target": word(number % 2 == 1 or number < 60)} for number in range(120)]

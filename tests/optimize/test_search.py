@@ -23,6 +23,7 @@ from evalspan.optimize import (
     Powers,
     Rejected,
     SearchCases,
+    TargetSettings,
     optimize,
 )
 from evalspan.optimize._propose import _runs
@@ -178,6 +179,68 @@ async def test_rewrite_without_a_model_is_told() -> None:
     found = (await run(chosen=chosen)).outcome
     assert found.summary == (
         "No proposal could be tried: rewrite: LLMError: no model is configured to ask."
+    )
+
+
+async def test_a_search_stops_early_where_the_first_calls_all_fail_alike() -> None:
+    calls = []
+
+    async def dead(prompt: str, *, case: Case) -> Output:
+        calls.append((prompt, case.case_id))
+        msg = f"no model for {case.case_id}"
+        raise ConnectionError(msg)
+
+    chosen = SETTINGS.model_copy(update={"target": TargetSettings(model="m", concurrency=4)})
+    with pytest.raises(OptimizeError) as told:
+        await run("RULE.", chosen=chosen, powers=replace(POWERS, target=dead))
+    assert 10 <= len(calls) <= 10 + 4
+    assert str(told.value) == (
+        f"The first {len(calls)} calls to m all failed (ConnectionError: no model for case0000), "
+        "so nothing was tried. Check the key and `optimize.target`."
+    )
+
+
+async def test_a_target_that_fails_now_and_then_at_first_is_not_given_up() -> None:
+    kinds = [ConnectionError, TimeoutError]
+
+    async def waking(prompt: str, *, case: Case) -> Output:
+        number = int(case.case_id.removeprefix("case"))
+        if number < 12:
+            msg = "not yet"
+            raise kinds[number % 2](msg)
+        return await world.shop(prompt, case=case)
+
+    found = (await run("RULE.", powers=replace(POWERS, target=waking))).outcome
+    assert found.verdict == "accepted"
+    assert found.errors == (
+        "24 of 480 calls failed: 12 × ConnectionError: not yet; 12 × TimeoutError: not yet",
+    )
+
+
+async def test_most_calls_failing_is_said_and_not_called_a_search_without_failures() -> None:
+    async def ailing(prompt: str, *, case: Case) -> Output:
+        del prompt
+        if int(case.case_id.removeprefix("case")) % 10:
+            msg = "quota"
+            raise ConnectionError(msg)
+        return Output("form=True language=True", 1, 1)
+
+    found = (await run("RULE.", powers=replace(POWERS, target=ailing))).outcome
+    failed = "108 of 120 calls failed: 108 × ConnectionError: quota"
+    assert found.errors == (failed,)
+    assert found.summary == f"No proposal could be tried: {failed}."
+
+
+async def test_no_failing_case_is_told_with_its_figures() -> None:
+    async def good(prompt: str, *, case: Case) -> Output:
+        del prompt, case
+        return Output("form=True language=True", 1, 1)
+
+    found = (await run("RULE.", powers=replace(POWERS, target=good))).outcome
+    assert found.errors == ()
+    assert found.summary == (
+        "No proposal could be tried: with the current prompt none of 120 cases of the search "
+        "fails form now, 120 pass."
     )
 
 

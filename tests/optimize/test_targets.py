@@ -120,11 +120,14 @@ def score_words(spans: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-async def test_a_server_that_fails_gives_rows_not_a_crash() -> None:
+async def test_a_server_that_answers_nothing_is_an_error_that_says_so() -> None:
     chosen = settings("openai", "http://127.0.0.1:1/v1", mutators=["add_missing_rule"])
-    done = await optimize(pages(4, 4), PROMPT, "json_schema", chosen, Powers(score=score), now=NOW)
-    assert done.outcome.verdict == "rejected"
-    assert done.trials["error"].str.starts_with("APIConnectionError").all()
+    with pytest.raises(OptimizeError) as told:
+        await optimize(pages(4, 4), PROMPT, "json_schema", chosen, Powers(score=score), now=NOW)
+    assert str(told.value) == (
+        "All 4 calls to stand-in failed (APIConnectionError: Connection error.), so nothing was "
+        "tried. Check the key and `optimize.target`."
+    )
 
 
 @pytest.mark.parametrize("use", ["openai", "anthropic"])
@@ -133,8 +136,17 @@ async def test_a_missing_key_or_package_is_said_clearly(
 ) -> None:
     chosen = settings(use, "http://127.0.0.1:1", mutators=["add_missing_rule"])
     monkeypatch.delenv(f"{use.upper()}_API_KEY")
-    with pytest.raises(OptimizeError, match="an API key in the variable"):
+    with pytest.raises(OptimizeError) as told:
         await optimize(pages(2, 2), PROMPT, "x", chosen, Powers(score=score), now=NOW)
+    needed = f"the target {use} needs an API key: export {use.upper()}_API_KEY"
+    other = (
+        ". Or say what else replays cases: `optimize: {target: {use: openai, model: stand-in}}` "
+        "and export OPENAI_API_KEY"
+    )
+    assert str(told.value) == needed + (other if use == "anthropic" else "")
+    nameless = chosen.model_copy(update={"target": TargetSettings(use=use)})
+    with pytest.raises(OptimizeError, match=r"needs a model: set `optimize\.target\.model`"):
+        await optimize(pages(2, 2), PROMPT, "x", nameless, Powers(score=score), now=NOW)
     if use == "openai":
         monkeypatch.setitem(sys.modules, "openai", None)
         with pytest.raises(OptimizeError, match=r"pip install 'evalspan\[openai\]'"):

@@ -31,6 +31,8 @@ def test_figures_and_picture_of_every_check(fallen: World) -> None:
     assert (row["check"], row["verdicts"], row["permutations"]) == ("json_valid", 640, 4)
     assert [drop["drop"] for drop in row["drops"]] == [0.02, 0.05, 0.1]
     assert all(0 <= drop["found"]["n"] <= drop["found"]["of"] <= 4 for drop in row["drops"])
+    assert row["minimum_effect"] == 0.05
+    assert [drop["below_minimum_effect"] for drop in row["drops"]] == [True, False, False]
     assert told[-1] == ("json_valid", 4, 4)
     again = pipeline.backtest(fallen.settings, "prod", asked(), lambda *_: None)
     assert again == found
@@ -72,3 +74,28 @@ def test_what_is_not_there_is_refused(fallen: World, tmp_path: Path) -> None:
     empty = World(tmp_path)
     assert pipeline.backtest(empty.settings, "prod", asked(), lambda *_: None) == []
     assert "<svg" in pipeline.draw_backtest([], ".svg")
+
+
+def test_the_words_of_the_picture_have_room() -> None:
+    """About 0.6 em a letter, 0.7 in bold: what is longer would be cut off at the right."""
+    share = {"n": 1000, "of": 1000, "share": 1.0, "low": 0.99, "high": 1.0}
+    none = {"n": 0, "of": 1000, "share": 0.0, "low": 0.0, "high": 0.01}
+    drop = {"where": {}, "delays_hours": [1.0]}
+    drops = [
+        drop | {"drop": 0.02, "found": none, "below_minimum_effect": True},
+        drop | {"drop": 0.1, "found": share, "below_minimum_effect": False},
+    ]
+    row = {"check": "a_check_with_a_name/" + "long " * 40, "verdicts": 1_000_000, "days": 365.0}
+    row |= {"false_alarms": share, "drops": drops, "minimum_effect": 0.125}
+    picture = ET.fromstring(pipeline.draw_backtest([row], ".svg"))  # noqa: S314 - our own text
+    width = float(picture.get("width", "0"))
+    texts = [text for text in picture.iter() if text.tag.endswith("text")]
+    starts = [text for text in texts if text.get("text-anchor") is None]
+    for text in starts:
+        words = text.text or ""
+        letter = 0.6 * 12 if text.get("class") == "small" else 0.7 * 13
+        assert float(text.get("x", "0")) + letter * len(words) <= width, words
+    shown = [text.text or "" for text in starts]
+    assert "10 points: 1000 of 1000" in shown
+    assert "2 points: below the minimum" in shown
+    assert any(text.startswith("a_check_with_a_name/long") and "…" in text for text in shown)

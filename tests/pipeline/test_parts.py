@@ -14,6 +14,7 @@ from evalspan.model import SPANS
 from evalspan.pipeline import Settings, _parts
 from evalspan.pipeline._parts import EXIT_AGAIN
 from evalspan.pipeline._trial import StoppedError
+from evalspan.processes import _supervisor
 
 
 @pytest.fixture
@@ -67,6 +68,65 @@ def test_a_search_that_is_told_to_stop_ends_the_loop(handlers: None) -> None:  #
     write = Behind()
     _parts._loop(write, Stop(None), lambda: None)  # type: ignore[arg-type]
     assert write.steps == 1
+
+
+class Backlog:
+    """A write side with many segments that take some time each; told to stop during one."""
+
+    def __init__(self, segments: int, *, seconds: float, told_at: int) -> None:
+        self.now = self.told = 0.0
+        self._left = list(range(segments))
+        self._seconds, self._told_at = seconds, told_at
+
+    def waiting(self) -> list[Any]:
+        return [*self._left] if self._begun else []
+
+    def step(self, segment: int) -> None:
+        self._left.remove(segment)
+        if segment == self._told_at:
+            self.told = self.now + 1e-3
+        self.now += self._seconds
+
+    def forget(self) -> None:
+        """Nothing is kept."""
+
+    def __bool__(self) -> bool:
+        """Whether it is time to stop."""
+        return bool(self.told)
+
+    def wait(self, _seconds: float) -> bool:
+        """Be idle for an hour before the first segment comes."""
+        self.now += 3600
+        return bool(self)
+
+    @property
+    def _begun(self) -> bool:
+        return self.now >= 3600
+
+    @property
+    def left(self) -> int:
+        return len(self._left)
+
+
+def _gone_through(backlog: Backlog) -> float:
+    """Return for how long it goes on after it was told to stop."""
+    stop: Any = backlog
+    write: Any = backlog
+    _parts._loop(write, stop, lambda: None, lambda: backlog.now)
+    return backlog.now - backlog.told
+
+
+def test_a_stop_takes_what_was_accepted_to_its_end() -> None:
+    backlog = Backlog(100, seconds=0.1, told_at=5)
+    _gone_through(backlog)
+    assert backlog.left == 0
+
+
+@pytest.mark.parametrize("seconds", [1, 4, 14, 100])
+def test_a_stop_ends_in_time_and_leaves_the_rest_in_the_log(seconds: float) -> None:
+    backlog = Backlog(100, seconds=seconds, told_at=5)
+    assert _gone_through(backlog) < max(_supervisor.STOP_SECONDS, seconds)
+    assert 100 - 6 - _parts.DRAIN_SECONDS / seconds <= backlog.left
 
 
 def test_the_pipeline_makes_its_checklists_and_prices_once(

@@ -134,6 +134,7 @@ def test_what_is_older_than_the_history_is_resolved(tmp_path: Path) -> None:
     changed = world.side().changes(later).changed
     assert set(changed["id"]) == opened
     assert changed["state"].unique().to_list() == ["resolved"]
+    assert changed["state_time"].null_count() == changed.height  # no batch showed it
     assert not open_ids(world)
     assert world.side().changes(later + HOUR).changed.is_empty()
 

@@ -132,6 +132,15 @@ def test_each_change_of_state_is_told_once_and_the_page_shows_the_last(
     assert [each.state for each in page.states] == states
 
 
+def test_the_log_line_of_a_state_says_which_regression(settings: pipeline.Settings) -> None:
+    row = open_one(settings, datetime.now(UTC))
+    with capture_logs() as logs:
+        Telling(settings).tell(side_of(settings), datetime.now(UTC))
+    (line,) = [entry for entry in logs if entry["event"] == "state"]
+    assert (line["id"], line["check"]) == (row["id"], row["check"])
+    assert line["slice"] == row["slice"]
+
+
 def test_the_report_says_what_failed_with_the_span_and_who_judged(
     settings: pipeline.Settings,
 ) -> None:

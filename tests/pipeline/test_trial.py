@@ -6,7 +6,17 @@ from collections.abc import Sequence
 import pytest
 from poison_world import dies
 
-from evalspan.pipeline._trial import MOST_SECONDS, MOST_TRIALS, StoppedError, Trial, culprits
+from evalspan.pipeline._trial import (
+    MOST_SECONDS,
+    MOST_TRIALS,
+    WORK_SECONDS,
+    StoppedError,
+    Trial,
+    culprits,
+)
+
+KILLED = "ended the process (SIGKILL)"
+HUNG = f"took more than {WORK_SECONDS:g} s"
 
 
 def test_a_trial_survives_what_it_tries() -> None:
@@ -90,3 +100,43 @@ def test_a_search_that_runs_out_leaves_little_unknown(
     else:
         assert tried[0] <= MOST_TRIALS + 2
         assert len(found) < 2_000, "most of the good ones are found to be good"
+
+
+class Slow:
+    """Work on units that take so many seconds each, but one hangs and one ends the process."""
+
+    def __init__(self, seconds: float, *, hangs: int = -1, kills: int = -1) -> None:
+        self.now = 0.0
+        self._seconds, self._hangs, self._kills = seconds, hangs, kills
+
+    def fails(self, units: Sequence[int]) -> str:
+        end = self.now + WORK_SECONDS
+        for unit in units:
+            if unit == self._kills:
+                return KILLED
+            self.now += WORK_SECONDS + 1 if unit == self._hangs else self._seconds
+            if self.now > end:
+                self.now = end
+                return HUNG
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("units", "work", "blamed"),
+    [
+        (100, Slow(4), []),
+        (100, Slow(4, hangs=50), [(50, HUNG)]),
+        (100, Slow(4, kills=50), [(50, KILLED)]),
+        (100, Slow(4, kills=99), [(99, KILLED)]),
+        (100, Slow(4, hangs=20, kills=70), [(20, HUNG), (70, KILLED)]),
+        (10_000, Slow(0.001, hangs=7_777), [(7_777, HUNG)]),
+        (1, Slow(0, hangs=0), [(0, HUNG)]),
+        (1_000, Slow(20), []),  # more than can be gone through before it has to end
+    ],
+    ids=["slow", "hangs", "kills", "kills last", "both", "one hangs of many", "one", "no end"],
+)
+def test_time_is_blamed_only_on_a_unit_that_alone_takes_too_long(
+    units: int, work: Slow, blamed: list[tuple[int, str]]
+) -> None:
+    assert culprits(range(units), work.fails, lambda: work.now) == blamed
+    assert work.now < MOST_SECONDS + 5 * WORK_SECONDS

@@ -10,10 +10,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from report_samples import FINDING, NOW, REGRESSION, outcome, proposal, sample
+from report_samples import (
+    FINDING,
+    NOW,
+    REGRESSION,
+    comparison,
+    judgement,
+    outcome,
+    proposal,
+    sample,
+)
 
-from evalspan.report import Report, ReportError, ReportSettings, json_schema, schema_text
+from evalspan.report import (
+    Report,
+    ReportError,
+    ReportSettings,
+    json_schema,
+    render,
+    schema_text,
+)
+from evalspan.report._document import FailureReason, Failures
 from evalspan.report._reasons import _DATA, failures, plain
+from evalspan.report._words import of_failures
 
 
 def test_the_committed_schema_is_the_one_of_the_models() -> None:
@@ -34,9 +52,9 @@ def test_title_and_summary_need_no_statistics() -> None:
     assert report.summary.startswith(
         "Since 28 Feb 2026 16:00 UTC the pass rate of json_schema for customer = globex went "
         "97.0 % → 60.0 %, −37.0 points [−45.0, −29.0] (640 verdicts before, 80 after). "
-        "Commonest failure: offers.price is a text, not a number, 31 of 32 failures (1 of 19 "
-        "before). Most likely cause: the prompt changed from v1 to v2 (93 % of the drop "
-        "[80 %, 105 %])."
+        "Commonest failure: offers.price is a text, not a number, the reason of 31 of 32 "
+        "failures since, and of 1 of 19 before. Most likely cause: the prompt changed from v1 to "
+        "v2 (93 % of the drop [80 %, 105 %])."
     )
 
 
@@ -68,18 +86,81 @@ def test_a_mute_says_until_when_and_why() -> None:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ("open", "when it was raised"),
-        ("worsening", "when it fell further"),
-        ("recovered", "when it was back, without the time since"),
-        ("muted", "when it was muted"),
-        ("resolved", "when it ended, without the time since"),
+        ("open", "open since 28 Feb 2026 12:00 UTC, figures of 1 Mar 2026 12:00 UTC"),
+        ("worsening", "worsening since 28 Feb 2026 12:00 UTC, figures of 1 Mar 2026 12:00 UTC"),
+        ("recovered", "recovered since 28 Feb 2026 12:00 UTC, figures of the time before that"),
+        ("muted", "muted on 1 Mar 2026 12:00 UTC, figures of then"),
+        ("resolved", "resolved on 28 Feb 2026 12:00 UTC, figures of the time before that"),
     ],
 )
-def test_the_summary_says_of_when_its_figures_are(state: str, words: str) -> None:
-    shown = NOW - timedelta(hours=1)
+def test_the_summary_says_of_when_state_and_figures_are(state: str, words: str) -> None:
+    shown = NOW - timedelta(days=1)
     row = {**REGRESSION, "state": state, "detected_time": NOW, "state_time": shown}
-    expected = f"(640 verdicts before, 80 after, as of 1 Mar 2026 12:00 UTC, {words})"
+    expected = f"(640 verdicts before, 80 after; {words})"
     assert expected in sample(regression=row).summary
+
+
+def test_a_mute_is_dated_by_when_it_was_made_and_what_comes_after_it_by_both_times() -> None:
+    opened, muted, again = (NOW - timedelta(hours=hours) for hours in (40, 2, 1))
+    rows = [
+        {"state": "open", "state_time": opened, "detected_time": opened},
+        {"state": "muted", "state_time": opened, "detected_time": muted},
+        {"state": "open", "state_time": opened, "detected_time": again},
+    ]
+    report = sample(regression={**REGRESSION, **rows[1]}, states=rows)
+    assert [each.time for each in report.states] == [opened, muted, opened]
+    assert report.regression
+    assert report.regression.state_time == muted
+    text = str(render(report, "html"))
+    for told in (
+        "since 27 Feb 2026 20:00 UTC</span>",
+        "on 1 Mar 2026 10:00 UTC</span>",
+        "since 27 Feb 2026 20:00 UTC, seen 1 Mar 2026 11:00 UTC</span>",
+    ):
+        assert told in text
+    assert "regression, muted on 1 Mar 2026 10:00 UTC; fell since 28 Feb 2026 16:00 UTC" in str(
+        render(report, "markdown")
+    )
+    assert ">fell since<" in text
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((37, 37, 3, 3), "the reason of all 37 failures since, and of all 3 before"),
+        ((31, 32, 1, 19), "the reason of 31 of 32 failures since, and of 1 of 19 before"),
+        ((31, 32, 0, 19), "the reason of 31 of 32 failures since, and of none of 19 before"),
+        ((31, 32, 0, 0), "the reason of 31 of 32 failures since"),
+        ((1, 1, 1, 1), "the reason of the 1 failure since, and of the 1 before"),
+        ((1, 2, 0, 1), "the reason of 1 of 2 failures since, and of none of 1 before"),
+    ],
+)
+def test_a_count_of_failures_is_a_phrase(counts: tuple[int, int, int, int], words: str) -> None:
+    after, count, before, count_before = counts
+    reason = FailureReason(words="x", count=after, count_before=before, exemplars=())
+    failed = Failures(count=count, count_before=count_before, reasons=(reason,), others=0)
+    assert of_failures(reason, failed) == words
+
+
+def test_a_blank_value_of_a_slice_is_called_none() -> None:
+    row = {**REGRESSION, "slice": '{"customer": ""}'}
+    assert sample(regression=row).title.startswith("json_schema for customer = (none) fell")
+    blank = {**comparison("json_schema", 0.5, 1.0, "not worse"), "slice": {"customer": " "}}
+    tried = outcome(accepted=proposal(judgement=judgement("accepted", slices=[blank])))
+    text = str(render(sample(outcome=tried), "html"))
+    assert "json_schema · customer = (none)" in text
+
+
+def test_the_summary_says_once_what_became_of_the_search() -> None:
+    text = sample().summary
+    assert text.endswith(
+        "A prompt change was searched for and accepted with reservations: json_schema rises: "
+        "60.0 % → 95.0 % on 120 cases."
+    )
+    tried = outcome(accepted=None, verdict="rejected", summary="None was better.")
+    assert sample(outcome=tried).summary.endswith(
+        "A prompt change was searched for. None was better."
+    )
 
 
 def test_the_states_stand_in_order_of_time() -> None:

@@ -91,6 +91,13 @@ def test_the_words_of_the_filter_are_escaped(folder: Path) -> None:
     assert "<script" not in text
 
 
+def test_a_page_that_is_served_leads_to_the_others(folder: Path) -> None:
+    report = sample()
+    text = body(page(f"/{report.id}", folder))
+    for link in ("./", f"{report.id}.json", f"{report.id}.md"):
+        assert f'href="{link}"' in text
+
+
 def test_a_report_has_three_forms(folder: Path) -> None:
     name = sample().id
     status, kind, content, headers = page(f"/{name}", folder)

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from report_hostile import HOSTILE, hostile
-from report_samples import FINDING, NOW, REGRESSION, TRACES, change, outcome, sample
+from report_samples import (
+    FINDING,
+    NOW,
+    REGRESSION,
+    TRACES,
+    change,
+    failures,
+    outcome,
+    sample,
+)
 
 from evalspan.plugin import PluginError
 from evalspan.report import (
@@ -225,6 +234,13 @@ def test_every_renderer_says_of_when_its_figures_are_and_what_became_of_each_pro
         assert not re.search(r"\d ?% to \d", text), name
 
 
+def test_every_renderer_says_what_broke_in_a_search() -> None:
+    failed = "108 of 120 calls failed: 108 × ConnectionError: quota"
+    report = sample(outcome=outcome(errors=[failed]))
+    for name in ("html", "terminal", "markdown"):
+        assert failed in str(render(report, name)), name
+
+
 def test_a_bare_regression_renders_everywhere() -> None:
     names = ("id", "check", "candidate_n")
     report = build({name: REGRESSION[name] for name in names}, [], now=NOW)
@@ -252,6 +268,35 @@ def test_markdown_says_what_lists_of_traces_are() -> None:
     text = str(render(build(REGRESSION, [FINDING], now=NOW), "markdown"))
     assert "Example traces:\n\n- `" in text
     assert "## Example traces\n\n- `" in text
+
+
+def test_a_trace_stands_once_on_a_page_and_all_that_there_were_stay() -> None:
+    traces = [f"{number:032x}" for number in range(1, 8)]
+    findings = [{**FINDING, "rank": n, "exemplars": traces[:5]} for n in (1, 2)]
+    report = build({**REGRESSION, "exemplars": traces}, findings, now=NOW, failures=failures())
+    for name in ("html", "terminal", "markdown"):
+        text = str(render(report, name))
+        shown = re.findall(r'[0-9a-f]{32}(?!")', text)
+        assert sorted(shown) == sorted(set(shown)), name
+        assert set(traces) <= set(shown), name
+
+
+def test_bare_trace_ids_come_with_how_to_see_the_trace() -> None:
+    bare = build(REGRESSION, [FINDING], now=NOW, failures=failures())
+    hint = "set report.trace_url to make its id a link, or run `evalspan trace ID`"
+    for name in ("html", "terminal", "markdown"):
+        text = " ".join(str(render(bare, name)).replace("\\", "").split())
+        assert text.count(hint) == 1, name
+        nothing = build({**REGRESSION, "exemplars": []}, [], now=NOW)
+        assert "report.trace_url" not in str(render(nothing, name)), name
+    assert "report.trace_url" not in str(render(sample(), "html"))
+
+
+def test_a_page_in_a_file_has_no_links_that_only_a_server_can_follow() -> None:
+    text = str(render(sample(), "html"))
+    links = re.findall(r'href="([^"]*)"', text)
+    assert links
+    assert all(link.startswith("https://") for link in links), links
 
 
 def test_log_records_have_names_ids_and_traces() -> None:

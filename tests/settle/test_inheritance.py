@@ -175,3 +175,22 @@ def test_a_long_value_is_cut_before_it_stands_on_every_score(make: SimpleNamespa
     assert settle(make, *rows, region=Dimension(attribute="region"))["region"].to_list() == [
         "x" * 200
     ]
+
+
+def test_what_many_spans_inherit_is_cut_before_they_do(make: SimpleNamespace) -> None:
+    names = ("prompt_name", "prompt_version", "conversation_id", "user_id")
+    long = {name: name + "é" * 20_000 for name in names}
+    rows = [
+        make.span("a", "1", **long),
+        *(make.span("a", f"{n:04}", "1") for n in range(2, 1_000)),
+        make.span("a", "ffff", "missing"),  # takes what the others agree on
+        make.span("b", "1", prompt_name="x" * 201, user_id="é" * 200),
+    ]
+    by_name = {f"d_{name}": Dimension(column=name) for name in names}
+    found = settle(make, *rows, **by_name)
+    for name in names:
+        for column in (name, f"d_{name}"):
+            assert set(found[column].head(1_000)) == {long[name][:200]}
+            assert found[column].to_arrow().cast("string").nbytes < 1_000_000
+    assert found.row(-1, named=True)["prompt_name"] == "x" * 200
+    assert found.row(-1, named=True)["user_id"] == "é" * 200

@@ -365,3 +365,24 @@ def test_the_last_spans_of_a_segment_do_not_hold_its_memory(make: SimpleNamespac
     assert s.waiting == 2
     assert before - pa.total_allocated_bytes() > 0.9 * size
     assert ids(s.push(NO_SPANS, NO_EVENTS, make.us(11), 3)) == ["z1", "z2"]
+
+
+def test_a_trace_that_is_late_for_ever_takes_no_more_memory(make: SimpleNamespace) -> None:
+    s = settler(idle="0s", max_age="5s")
+    settled = []
+    for second in range(1, 101):
+        one = make.spans(make.span("a", f"{second:04}", received=second, segment=second))
+        settled.append(s.push(one, NO_EVENTS, make.us(second), second).settled)
+        assert len(s._memory._attempts["a".ljust(32, "0")]) <= 2
+    written = pa.concat_tables(settled)
+    assert written["attempt"].to_pylist() == list(range(1, 101))
+    # A restart goes back some segments: each settles as it did, and then it goes on.
+    again = Settler(
+        SettleSettings.model_validate({"idle": "0s", "max_age": "5s"}), {}, nothing, written
+    )
+    for second in range(90, 103):
+        one = make.spans(make.span("a", f"{second:04}", received=second, segment=second))
+        done = again.push(one, NO_EVENTS, make.us(second), second).settled
+        assert done["attempt"].to_pylist() == [second]
+        left = max(100 - second, 0)
+        assert len(again._memory._attempts["a".ljust(32, "0")]) <= 2 + left

@@ -70,20 +70,36 @@ def settings_to_read(config: Path | None, data: Path | None = None) -> Any:  # n
     """
     settings = settings_of(config, data)
     if not settings.data.exists():
-        errors.print(
-            f"nothing is stored in {settings.data}: there is no such folder (yet); --data or "
-            "--config names another",
-            markup=False,
-            soft_wrap=True,
-        )
+        errors.print(no_folder(settings), markup=False, soft_wrap=True)
     return settings
 
 
-def tell_nothing(settings: Any, view: str, since: str, check: str | None = None) -> None:  # noqa: ANN401 - loaded late
+def no_folder(settings: Any) -> str:  # noqa: ANN401 - loaded late
+    """Return that the data folder is not there, in a line."""
+    return (
+        f"nothing is stored in {settings.data}: there is no such folder (yet); --data or "
+        "--config names another"
+    )
+
+
+def slice_words(names: str, everything: str = "all traffic") -> str:
+    """Return a slice, which is stored as JSON, in words."""
+    parts = (f"{name}={value}" for name, value in json.loads(names).items())
+    return " and ".join(parts) or everything
+
+
+def tell_nothing(
+    settings: Any,  # noqa: ANN401 - loaded late
+    view: str,
+    since: str,
+    check: str | None = None,
+    *,
+    what: str = "scores",
+) -> None:
     """Say that there is no score to look at, and what to do."""
     if not settings.data.exists():
         return  # `settings_to_read` has said so
-    what = "no scores" + (f" of the check {check!r}" if check else "")
+    sought = f"no {what}" + (f" of the check {check!r}" if check else "")
     seen = f" that the view {view!r} lets through" if view in settings.views else ""
     todo = (
         "`evalspan ledger` shows what came in and what became of it; `evalspan serve` takes in "
@@ -91,7 +107,7 @@ def tell_nothing(settings: Any, view: str, since: str, check: str | None = None)
     )
     if not settings.checks and not settings.checklists:
         todo = "no checks are configured, so nothing is scored: name some under `checks:`"
-    told = f"{what}{seen} {since_when(since)} are stored in {settings.data}: {todo}"
+    told = f"{sought}{seen} {since_when(since)} are stored in {settings.data}: {todo}"
     errors.print(told, markup=False, soft_wrap=True)
 
 
@@ -121,8 +137,14 @@ def writable(file: Path | str | None) -> Path | str | None:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document."""
-    typer.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print one JSON document; what a terminal would act on is escaped."""
+    text = json.dumps(value, default=_plain, indent=2, ensure_ascii=False, allow_nan=False)
+    typer.echo("".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text))
+
+
+def _escaped(character: str) -> str:
+    """Return a character as JSON writes it in ASCII, two escapes beyond U+FFFF."""
+    return json.dumps(character)[1:-1]
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -1,6 +1,7 @@
 """evalspan explain, optimize, report: the read side by hand."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,6 +18,7 @@ from evalspan.commands._options import (
     print_json,
     print_table,
     settings_to_read,
+    slice_words,
     writable,
 )
 
@@ -56,9 +58,7 @@ def explain(
     if as_json:
         print_json({"regression": row, "findings": findings})
         return
-    told = row["state_time"] or row["detected_time"]
-    head = f"{row['state']}, as of {told:%Y-%m-%d %H:%M} UTC"
-    console.print(f"{head}: {row['reason']}", markup=False, soft_wrap=True)
+    console.print(f"{_head(row)}: {row['reason']}", markup=False, soft_wrap=True)
     _print_failures(row.get("failures"))
     columns = ("rank", "kind", "cause", "share", "before", "after", "points [95 %]", "n")
     table = [
@@ -83,6 +83,9 @@ def explain(
     for finding in findings:
         if finding["prompt_diff"]:
             console.print(finding["prompt_diff"], markup=False, soft_wrap=True)
+    if others := row.get("also_open"):
+        names = "; ".join(f"{o['id'][:8]} {_place(o)}" for o in others)
+        console.print(f"{len(others)} more open: {names}", markup=False, soft_wrap=True)
 
 
 def optimize(
@@ -143,6 +146,24 @@ def report(
     typer.echo(content, nl=not content.endswith(b"\n"))
 
 
+def _head(row: Mapping[str, Any]) -> str:
+    """Return what it is, when it began and of when the figures are."""
+    since = row["state_time"] or row["detected_time"]
+    changed = f", changed at about {_minute(row['change_time'])}" if row["change_time"] else ""
+    return (
+        f"{_place(row)} ({row['id'][:8]}), {row['state']} since {_minute(since)}{changed}; figures "
+        f"of {_minute(row['detected_time'])}"
+    )
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    return f"{row['check']}, {slice_words(row['slice'])}"
+
+
+def _minute(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
 def _print_failures(failures: Mapping[str, Any] | None) -> None:
     if failures is None:
         return
@@ -172,9 +193,9 @@ def _or_say(ask: Callable[[], Answer]) -> Answer:
 
 _LEGEND = (
     "The first sentence has the figures of its time; those of the tables are worked out now, over "
-    "the verdicts that came since as well, and differ. before, after: pass rates. points: after "
-    "minus before within like traffic, in brackets the 95 % interval. share: how much of the drop "
-    "it explains; shares overlap. n: verdicts after."
+    "the verdicts that came since as well, and can differ. before, after: pass rates. points: "
+    "after minus before within like traffic, in brackets the 95 % interval. share: how much of the "
+    "drop it explains; shares overlap. n: verdicts after."
 )
 
 

@@ -19,6 +19,7 @@ from evalspan.commands._options import (
     print_table,
     settings_of,
     settings_to_read,
+    slice_words,
     tell_nothing,
     writable,
 )
@@ -58,12 +59,12 @@ def detect(
     from evalspan.pipeline import find_changes  # noqa: PLC0415 - start fast for --help
 
     rows, notes = find_changes(settings, view, write=write)
-    nothing = not rows and not notes and _has_no_verdicts(settings, view)
+    nothing = not rows and _has_no_verdicts(settings, view)
     if as_json:
         print_json({"changes": rows, "notes": notes})
-    elif not nothing:
-        _print(view, rows, notes)
-    if nothing:
+    elif notes or not nothing:
+        _print(view, rows, notes, nothing=nothing)
+    if nothing and not notes:
         tell_nothing(settings, view, _history(settings))
     firing = ("open", "worsening")
     worse = any(r["state"] in firing and r["direction"] == "regression" for r in rows)
@@ -87,12 +88,17 @@ _LEGEND = (
     "points: by how much the pass rate changed, in percentage points, compared within like "
     "traffic; in brackets where the true change probably lies (95 %). evidence: how much better "
     "a change explains the verdicts than none, as a natural logarithm (nats): 3 is 20 times, 7 "
-    "about 1,000 times. The sentences say what was seen at the time of the state."
+    "about 1,000 times. since: when the score changed. The sentences have the figures of this "
+    "look, over whole batches (detect.every); of what is over, those before it ended."
 )
 
 
-def _print(view: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> None:
-    if not rows:
+def _print(
+    view: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str], *, nothing: bool
+) -> None:
+    if nothing:
+        console.print(f"Nothing is compared in view {view}.", markup=False)
+    elif not rows:
         console.print(f"No change is seen in view {view}.", markup=False)
     else:
         _print_changes(view, rows)
@@ -109,7 +115,7 @@ def _print_changes(view: str, rows: Sequence[Mapping[str, Any]]) -> None:
             row["check"],
             row["direction"],
             row["state"],
-            _slice(row["slice"]),
+            slice_words(row["slice"]),
             _points(row),
             row["change_time"],
             row["evidence_nats"],
@@ -211,13 +217,7 @@ def _print_mutes(title: str, found: Sequence[Mapping[str, Any]], *, as_json: boo
 def _what(mute_row: Mapping[str, Any]) -> str:
     if mute_row["regression"]:
         return f"regression {mute_row['regression'][:8]}"
-    return f"{mute_row['check']}, {_slice(json.dumps(mute_row['slice']), 'every slice')}"
-
-
-def _slice(names: str, everything: str = "all traffic") -> str:
-    """Return a slice, which is stored as JSON, in words."""
-    parts = (f"{name}={value}" for name, value in json.loads(names).items())
-    return " and ".join(parts) or everything
+    return f"{mute_row['check']}, {slice_words(json.dumps(mute_row['slice']), 'every slice')}"
 
 
 def _points(row: Mapping[str, Any]) -> str:
@@ -273,6 +273,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - one argument an option
     """Try the detector on the history: false alarms, and planted drops of 2, 5 and 10 points.
 
     Choose minimum_effect, error_budget and every on these figures. Nothing is kept.
+    Exit code 1 if there is no verdict to try it on.
     """
     if plot is not None and plot.suffix not in (".svg", ".html"):
         message = f"--plot: expected a file that ends in .svg or .html, not {plot.name!r}"
@@ -298,8 +299,11 @@ def backtest(  # noqa: PLR0913, PLR0917 - one argument an option
         plot.write_text(pipeline.draw_backtest(found, plot.suffix), encoding="utf-8")
     if as_json:
         print_json({"checks": found})
-        return
-    _print_backtest(found)
+    elif found:
+        _print_backtest(found)
+    if not found:
+        tell_nothing(settings, view, since, what="verdicts")
+        raise typer.Exit(1)
 
 
 def _print_backtest(found: Sequence[Mapping[str, Any]]) -> None:
@@ -312,8 +316,8 @@ def _print_backtest(found: Sequence[Mapping[str, Any]]) -> None:
         for number, drop in enumerate(row["drops"]):
             first = (*head, _share_of(row["false_alarms"])) if not number else ("", "", "", "")
             points = f"{100 * drop['drop']:.0f} points"
-            where = _slice(json.dumps(drop["where"]))
-            table.append((*first, where, points, _share_of(drop["found"]), _delay(drop)))
+            where = slice_words(json.dumps(drop["where"]))
+            table.append((*first, where, points, found_told(row, drop), _delay(drop)))
     print_table("Backtest", ("check", *names), table)
     console.print(
         "False alarms: shuffled histories, in which nothing changes, with a regression. Found: "
@@ -321,6 +325,14 @@ def _print_backtest(found: Sequence[Mapping[str, Any]]) -> None:
         markup=False,
         style="dim",
     )
+
+
+def found_told(row: Mapping[str, Any], drop: Mapping[str, Any]) -> str:
+    """Return how many planted drops were found, or why none could be."""
+    if drop["below_minimum_effect"] and not drop["found"]["n"]:
+        least = f"{100 * row['minimum_effect']:.4g} points"
+        return f"below the minimum effect ({least}): never an alarm by your setting"
+    return _share_of(drop["found"])
 
 
 def _share_of(share: Mapping[str, Any]) -> str:

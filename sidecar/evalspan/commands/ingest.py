@@ -1,7 +1,8 @@
 """evalspan ingest."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -41,7 +42,7 @@ def ingest(
     Exit code 1 if a request could not be read; the others are taken in.
     """
     settings = settings_of(config, data)
-    from evalspan.pipeline import ingest_files, read_ledger  # noqa: PLC0415 - start fast
+    from evalspan.pipeline import ingest_files, read_ledger, told_errors  # noqa: PLC0415 - start fast
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(
@@ -56,12 +57,10 @@ def ingest(
     if as_json:
         print_json(done)
     else:
-        console.print(
-            f"{done['requests']} requests, {done['spans']} spans, {done['log_records']} log "
-            f"records in; {done['scores']} verdicts out. Data: {settings.data}",
-            markup=False,
-            soft_wrap=True,
-        )
+        console.print(f"{_told(done)}. Data: {settings.data}", markup=False, soft_wrap=True)
+        for found in done["errors"]:
+            line = f"{found['check']}: {told_errors(found)}"
+            console.print(line, markup=False, soft_wrap=True)
         waiting = sum(line.pending for line in read_ledger(settings).checks)
         if waiting:
             console.print(f"judges have still to answer: {waiting} (evalspan serve asks them)")
@@ -69,3 +68,26 @@ def ingest(
             errors.print(line, markup=False, soft_wrap=True)
     if done["refused"]:
         raise typer.Exit(1)
+
+
+def _told(done: Mapping[str, Any]) -> str:
+    """`1 request, 816 spans, 0 log records in; 2448 verdicts out`, or that all of it is known."""
+    requests = _count(done["requests"], "request")
+    new = {name: (done[f"{name}s"], done[f"duplicate_{name}s"]) for name in ("span", "log_record")}
+    known = [_count(again, name) for name, (_, again) in new.items() if again]
+    if known and not any(fresh for fresh, _ in new.values()):
+        return f"{requests}, {', '.join(known)}, all stored before (duplicates)"
+    came = [
+        _count(fresh, name) + (f" (and {again} stored before)" if again else "")
+        for name, (fresh, again) in new.items()
+    ]
+    made = [_count(done["verdicts"], "verdict")]
+    if done["values"]:
+        made.append(f"{_count(done['values'], 'value')} without a verdict")
+    if broken := sum(found["errors"] for found in done["errors"]):
+        made.append(_count(broken, "error"))
+    return f"{requests}, {', '.join(came)} in; {', '.join(made)} out"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name.replace('_', ' ')}{'s' * (number != 1)}"

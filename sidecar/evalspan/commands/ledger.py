@@ -8,10 +8,12 @@ from evalspan.commands._options import (
     JsonOption,
     console,
     errors,
+    no_folder,
     print_json,
     print_table,
-    settings_to_read,
+    settings_of,
 )
+from evalspan.config import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -26,10 +28,13 @@ def ledger(
 
     received = stored + duplicate + quarantined + pending, and per check
     expected = done + skipped + error + pending. Exit code 1 if that does not hold.
+    Exit code 2 if there is no such data folder: what is mistyped balances as well.
     Requests that were rejected were never received in this sense; they are listed by reason.
     """
-    settings = settings_to_read(config, data)
-    from evalspan.pipeline import missing_key, read_ledger  # noqa: PLC0415 - start fast
+    settings = settings_of(config, data)
+    if not settings.data.exists():
+        raise ConfigError(no_folder(settings))
+    from evalspan.pipeline import key_is_missed, read_ledger  # noqa: PLC0415 - start fast
 
     book = read_ledger(settings)
     if as_json:
@@ -63,7 +68,7 @@ def ledger(
                 for x in book.checks
             ],
         )
-    if warning := missing_key(settings):
+    if warning := key_is_missed(settings):
         errors.print(warning, markup=False, soft_wrap=True)
     raise typer.Exit(0 if book.balanced else 1)
 

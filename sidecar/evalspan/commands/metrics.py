@@ -93,6 +93,11 @@ def backfill(  # noqa: PLR0913, PLR0917 - one argument an option
     from evalspan.pipeline import backfill as write  # noqa: PLC0415 - start fast for --help
 
     labels = dict(map(_label, label or []))
+    if output == STDOUT and sys.stdout.isatty():
+        message = (
+            "--output: a past is long, and this is a terminal; name a file, such as -o history.txt"
+        )
+        raise ConfigError(message)
     with _progress() as tell, _opened(output) as out:
         done = write(
             settings,

@@ -35,7 +35,8 @@ def serve(
     """Run the sidecar: take spans, keep them, score them, watch the scores.
 
     Takes OTLP over gRPC on 127.0.0.1:4317, shows metrics and reports on
-    http://127.0.0.1:9464. Stop it with Ctrl-C: what was accepted is stored.
+    http://127.0.0.1:9464. Stop it with Ctrl-C: what was accepted is stored, at the latest by the
+    next start.
     """
     settings = settings_of(config, data)
     from evalspan.pipeline import run_part, supervise  # noqa: PLC0415 - start fast for --help

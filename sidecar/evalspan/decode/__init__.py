@@ -13,7 +13,13 @@ Out: `Decoded`. There are no settings.
 - `logs`: log records, EVENTS.
 - `quarantine`: QUARANTINE. What cannot be read costs one span, never a request.
 - `received_spans`, `received_log_records`: counted on the wire, apart from the
-  decoder: received = rows + quarantined, or it raises.
+  decoder: received = rows + quarantined, or it raises. A request that cannot be
+  counted is one. Items of less than 28 bytes, which cannot have ids, are counted
+  one by one up to one for every 56 bytes of their request and 100 more; all
+  others of that request are one item and one row, whose `detail` says how many.
+
+What copies of resources take in quarantine has a bound: the first row of each
+resource of a request has it whole, later ones as long as there is room.
 
 What is mended rather than refused stands in `repaired`, parts joined by `;`:
 
@@ -32,17 +38,20 @@ Of two attributes of a span with the same key both are kept; the later one count
 Fields that this release's OTLP does not know are passed over.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from evalspan.decode import _batch, _context, _events, _spans, _walker
 from evalspan.decode._attributes import KEY
-from evalspan.decode._batch import ALL, Quarantine, Request, Signal
+from evalspan.decode._batch import ALL
 from evalspan.decode._context import Items, Repairs
+from evalspan.decode._quarantine import Quarantine
+from evalspan.decode._request import Request, Signal
 from evalspan.model import ATTRIBUTE, EVENTS, SPANS
 
 __all__ = ["ALL", "CODED_ATTRIBUTES", "Aside", "Decoded", "Record", "count_items", "decode"]
@@ -141,7 +150,7 @@ def decode(records: Iterable[Record], segment: int, aside: Aside | None = None) 
 
 def count_items(payload: bytes) -> int:
     """Count the spans or log records of a request, as far as it can be read."""
-    return len(_walker.split(payload)[0])
+    return _walker.split(payload, 0).count
 
 
 def _by_offset(aside: Aside) -> dict[int, dict[int, str]]:
@@ -202,25 +211,24 @@ def _sound(signal: Signal, items: Items, faults: dict[int, str], quarantine: Qua
     """Quarantine the items that have a fault and return the others."""
     if not faults:
         return items
-    parts: dict[int, Sequence[_walker.Item]] = {}
+    request, parts = -1, list[_walker.Item]()
     for row, reason in sorted(faults.items()):
-        request = int(items.request[row])
-        whole = items.requests[request]
-        if request not in parts:
-            parts[request] = _walker.split(whole.payload)[0]
-        part = int(items.part[row])
-        item = parts[request][part - whole.first_part]
-        quarantine.add(signal, whole, part, item, reason)
+        if request != items.request[row]:
+            request = int(items.request[row])
+            first = int(np.searchsorted(items.request, request))
+            parts = _batch.items_of(items.requests[request])
+        whole, item = items.requests[request], parts[row - first]
+        quarantine.add(signal, whole, int(items.part[row]), item, reason)
     return items.keep(np.setdiff1d(np.arange(len(items)), list(faults)))
 
 
 def _balance(decoded: Decoded) -> None:
-    quarantined = decoded.quarantine.column("signal").to_pylist()
+    signals = decoded.quarantine.column("signal")
     for signal, rows, received in (
         ("traces", len(decoded.spans), decoded.received_spans),
         ("logs", len(decoded.logs), decoded.received_log_records),
     ):
-        got = rows + quarantined.count(signal)
+        got = rows + (pc.sum(pc.equal(signals, signal)).as_py() or 0)
         if got != received:
             msg = f"{signal}: {received} items on the wire, {got} decoded or quarantined"
             raise RuntimeError(msg)

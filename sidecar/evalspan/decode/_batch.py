@@ -1,90 +1,21 @@
 """Decode many requests at once; where one cannot be, find the span that is to blame."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import pyarrow as pa
 from xxhash import xxh3_64_intdigest
 
-from evalspan.decode import _json, _lens, _walker
-from evalspan.model import QUARANTINE
+from evalspan.decode import _lens, _walker
+from evalspan.decode._quarantine import Quarantine
+from evalspan.decode._request import Request, Signal
 
-Signal = Literal["traces", "logs"]
-# What a quarantined span may take; the rest of it is cut off.
-MAX_QUARANTINED_BYTES: Final = 1 << 20
-_MOST_DETAIL: Final = 300
 # Stands for every item of a request that is set aside.
 ALL: Final = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request, or one item cut out of a damaged one, with the items counted on the wire."""
-
-    payload: bytes
-    offset: int
-    received_ns: int
-    digests: Sequence[int]
-    first_part: int = 0
-    alone: bool = False
-
-
-@dataclass(slots=True)
-class Quarantine:
-    """Rows of QUARANTINE in the making.
-
-    `uncounted` is how many of them stand for something that the wire walker
-    could not count as an item.
-    """
-
-    segment: int
-    uncounted: dict[Signal, int] = field(default_factory=lambda: {"traces": 0, "logs": 0})
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(
-        self, signal: Signal, request: Request, part: int, item: _walker.Item | None, reason: str
-    ) -> None:
-        """Keep one item (None if not even its place is known) with the reason.
-
-        `reason` is one of a few words, which are counted by; what is of this item only
-        stands after `: ` and becomes the detail.
-        """
-        reason, _, detail = reason.partition(": ")
-        numbers = (1, 2) if signal == "traces" else (9, 10)
-        data = request.payload if item is None else item.data
-        trace_id, span_id = (
-            (_walker.peek(item.data, number).hex() or None) if item else None for number in numbers
-        )
-        resource = _json.resource(item.resource, item.resource_schema)[0] if item else None
-        self.rows.append(
-            {
-                "segment": self.segment,
-                "offset": request.offset,
-                "part": part,
-                "signal": signal,
-                "reason": reason,
-                "trace_id": trace_id,
-                "span_id": span_id,
-                "bytes": data[:MAX_QUARANTINED_BYTES],
-                "resource": resource,
-                "received_time": request.received_ns // 1000,
-                "detail": detail[:_MOST_DETAIL] or None,
-            },
-        )
-
-    def set_aside(
-        self, signal: Signal, request: Request, part: int, item: _walker.Item | None, reason: str
-    ) -> None:
-        """Keep an item whole, as a request of its own; nothing but its ids is looked at."""
-        bare = item and replace(item, resource=b"", resource_schema=b"")
-        self.add(signal, request, part, bare, reason)
-        whole = item.request() if item else request.payload
-        self.rows[-1] |= {"bytes": whole, "resource": None}
-
-    def table(self) -> pa.Table:
-        """Return the rows as a table of QUARANTINE."""
-        return pa.Table.from_pylist(self.rows, schema=QUARANTINE.schema)
+# So often is it tried to decode a part of one request; what is not known to be good by then is bad.
+_MOST_TRIALS: Final = 4096
+_DISAGREE: Final = "the decoder and the wire disagree on how many items there are"
+Accept = Callable[[Any], int]
 
 
 def requests(
@@ -97,63 +28,78 @@ def requests(
 ) -> list[Request]:
     """Count the items of one request on the wire.
 
-    A damaged request comes back as one request per item that can still be
-    read; what cannot be is quarantined, as one item at least. So is one of which
-    items are to be set `aside` (part → reason).
+    A damaged request comes back as one of the items that can still be read; what cannot be
+    is quarantined, as one item at least. So is one of which items are to be set `aside`
+    (part → reason), and one of more small items than are looked at.
     """
     if not aside:
         try:
             return [Request(payload, offset, received_ns, _walker.digests(payload))]
-        except _walker.WireError:
+        except (_walker.WireError, _walker.TooManyError):
             pass
-    items, error = _walker.split(payload)
     whole = Request(payload, offset, received_ns, ())
-    reason = f"cut off or garbled: {error}"
-    broken: list[tuple[int, _walker.Item | None]] = [
-        (part, item) for part, item in enumerate(items) if not item.whole
-    ]
-    if error and not broken:
-        broken = [(len(items), None)]
-    for part, item in broken:
-        quarantine.uncounted[signal] += 1
-        quarantine.add(signal, whole, part, item, reason)
-    if not aside:
-        return _alone(whole, items)
-    kept = [request for request in _alone(whole, items) if not _is_in(aside, request.first_part)]
-    gone: list[tuple[int, _walker.Item | None]] = [
-        (part, item) for part, item in enumerate(items) if item.whole and _is_in(aside, part)
-    ]
-    for part, item in gone if items or broken else [(ALL, None)]:
-        quarantine.uncounted[signal] += 1
-        told = aside.get(part, aside.get(ALL, ""))
-        quarantine.set_aside(signal, whole, max(part, 0), item, told)
+    before = quarantine.count
+    found = _walker.split(payload, _walker.most_small(payload))
+    kept = _sorted_out(signal, whole, found, quarantine, aside)
+    if aside and not found.count and quarantine.count == before:
+        quarantine.set_aside(signal, whole, 0, None, aside.get(ALL, ""))
+    quarantine.uncounted[signal] += quarantine.count - before
+    return [_left(whole, kept)] if kept else []
+
+
+def _sorted_out(
+    signal: Signal,
+    whole: Request,
+    found: _walker.Split,
+    quarantine: Quarantine,
+    aside: Mapping[int, str],
+) -> dict[int, _walker.Item]:
+    """Quarantine what is damaged, set aside or too much; return the other items."""
+    kept: dict[int, _walker.Item] = {}
+    reason = f"cut off or garbled: {found.error}"
+    damaged = False
+    for part, item in found.items.items():
+        told = aside.get(part, aside.get(ALL))
+        if not item.whole:
+            quarantine.add(signal, whole, part, item, reason)
+            damaged = True
+        elif told is not None:
+            quarantine.set_aside(signal, whole, part, item, told)
+        else:
+            kept[part] = item
+    if found.error and not damaged:
+        quarantine.add(signal, whole, found.count, None, reason)
+    if found.beyond is not None:
+        left = found.count - len(found.items)
+        reason = (
+            "too small for ids and too many to be looked at: "
+            f"{left} of {found.count} items, each of less than {_walker.SMALL_BYTES} bytes"
+        )
+        quarantine.add(signal, whole, found.beyond, None, reason)
     return kept
 
 
-def _is_in(aside: Mapping[int, str], part: int) -> bool:
-    return part in aside or ALL in aside
+def _left(whole: Request, items: Mapping[int, _walker.Item]) -> Request:
+    """Return what is left of a request: these items, by their places in the one that came."""
+    return Request(
+        _walker.request(items.values()),
+        whole.offset,
+        whole.received_ns,
+        [xxh3_64_intdigest(item.data) for item in items.values()],
+        list(items),
+    )
 
 
-def _alone(whole: Request, items: Sequence[_walker.Item]) -> list[Request]:
-    return [
-        Request(
-            item.request(),
-            whole.offset,
-            whole.received_ns,
-            (xxh3_64_intdigest(item.data),),
-            whole.first_part + part,
-            alone=True,
-        )
-        for part, item in enumerate(items)
-        if item.whole
-    ]
+def items_of(request: Request) -> list[_walker.Item]:
+    """Take a request apart that was counted before: all of its items."""
+    return list(_walker.split(request.payload, len(request.digests)).items.values())
 
 
 def decoded(
     signal: Signal,
     batch: Sequence[Request],
     quarantine: Quarantine,
-    accept: Callable[[Any], int],
+    accept: Accept,
 ) -> Iterator[tuple[Sequence[Request], Any]]:
     """Yield (requests, record batch) so that all readable requests are in one of them.
 
@@ -161,25 +107,71 @@ def decoded(
     """
     if not batch:
         return
-    handler = _lens.TRACES if signal == "traces" else _lens.LOGS
-    try:
-        arrow = handler.list_to_record_batch([request.payload for request in batch])
-        if accept(arrow) == sum(len(request.digests) for request in batch):
-            yield batch, arrow
-            return
-        reason = "the decoder and the wire disagree on how many items there are"
-    except ValueError as error:
-        reason = f"cannot be decoded: {error}"
-    if len(batch) > 1:
+    count = sum(len(request.digests) for request in batch)
+    arrow, reason = _tried(signal, [request.payload for request in batch], count, accept)
+    if not reason:
+        yield batch, arrow
+    elif len(batch) > 1:
         middle = len(batch) // 2
         yield from decoded(signal, batch[:middle], quarantine, accept)
         yield from decoded(signal, batch[middle:], quarantine, accept)
-    elif batch[0].alone:
-        item = _walker.split(batch[0].payload)[0][0]
-        quarantine.add(signal, batch[0], batch[0].first_part, item, reason)
     else:
-        items = _walker.split(batch[0].payload)[0]
-        if not items:
-            quarantine.uncounted[signal] += 1
-            quarantine.add(signal, batch[0], 0, None, reason)
-        yield from decoded(signal, _alone(batch[0], items), quarantine, accept)
+        good = _sifted(signal, batch[0], reason, quarantine, accept)
+        yield from decoded(signal, good, quarantine, accept)
+
+
+def _tried(signal: Signal, payloads: list[bytes], count: int, accept: Accept) -> tuple[Any, str]:
+    """Decode requests of so many items; return the record batch, or what is wrong."""
+    handler = _lens.TRACES if signal == "traces" else _lens.LOGS
+    try:
+        arrow = handler.list_to_record_batch(payloads)
+    except ValueError as error:
+        return None, f"cannot be decoded: {error}"
+    return (arrow, "") if accept(arrow) == count else (None, _DISAGREE)
+
+
+def _sifted(
+    signal: Signal, request: Request, reason: str, quarantine: Quarantine, accept: Accept
+) -> list[Request]:
+    """Quarantine what is to blame in a request that cannot be decoded; return the rest of it.
+
+    Items are tried without what surrounds them, which may be long. If that is to blame, all
+    of them are.
+    """
+    items = items_of(request)
+    if not items:
+        quarantine.uncounted[signal] += 1
+        quarantine.add(signal, request, 0, None, reason)
+        return []
+    bare = [item.bare() for item in items]
+
+    def fails(part: range) -> str:
+        payload = _walker.request(bare[part.start : part.stop])
+        return _tried(signal, [payload], len(part), accept)[1]
+
+    bad = _bad(len(items), fails) or dict.fromkeys(range(len(items)), reason)
+    for place, why in sorted(bad.items()):
+        quarantine.add(signal, request, request.part(place), items[place], why)
+    good = {request.part(n): item for n, item in enumerate(items) if n not in bad}
+    return [_left(request, good)] if good else []
+
+
+def _bad(count: int, fails: Callable[[range], str]) -> dict[int, str]:
+    """Return the places that fail, by halving: the larger parts first, so that little is unknown.
+
+    Nothing if they fail together only.
+    """
+    whole = range(count)
+    why = fails(whole)
+    parts, found = deque([(whole, why)] if why else []), dict[int, str]()
+    left = _MOST_TRIALS
+    while parts:
+        part, why = parts.popleft()
+        if len(part) == 1 or left <= 0:
+            found |= dict.fromkeys(part, why)
+            continue
+        middle = len(part) // 2
+        halves = [(half, fails(half)) for half in (part[:middle], part[middle:])]
+        parts += [(half, how) for half, how in halves if how]
+        left -= len(halves)
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from evalspan.decode import _json
-from evalspan.decode._batch import Request
+from evalspan.decode._request import Request
 
 # Characters that the resources, or the scopes, of a batch may take, all copies together. A column
 # of text holds two thousand million bytes.
@@ -105,8 +105,11 @@ def items(batch: Sequence[Request], arrow: Any) -> Items:  # noqa: ANN401 - Arro
     resource = of_resource[of_scope]
     request = of_request[resource]
     sizes = np.array([len(r.digests) for r in batch], np.int64)
-    first = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    base = np.array([r.first_part for r in batch], np.int64)
+    starts = np.cumsum(sizes) - sizes
+    part = np.arange(len(request)) - np.repeat(starts, sizes)
+    for start, size, known in zip(starts, sizes, (r.parts for r in batch), strict=True):
+        if known is not None:
+            part[start : start + size] = known
     digest = np.array([d for r in batch for d in r.digests], np.uint64).view(np.int64)
     resource_texts, resource_index = _texts(by_resource, "resource", resource, _json.resource)
     scope_texts, scope_index = _texts(by_scope, "scope", of_scope, _json.scope)
@@ -114,7 +117,7 @@ def items(batch: Sequence[Request], arrow: Any) -> Items:  # noqa: ANN401 - Arro
         struct=lists.flatten(),
         requests=batch,
         request=request,
-        part=np.arange(len(request)) - first + base[request],
+        part=part,
         digest=digest,
         resource=resource_index,
         scope=scope_index,
@@ -147,7 +150,7 @@ def _texts(owners: Any, name: str, owner: Any, read: Any) -> tuple[list[Any], An
     texts = [read(*key) for key in seen]
     for place in too_long([len(text) for text, _, _ in texts], counts):
         text, known, _ = texts[place]
-        texts[place] = (left_out(text), known, name)
+        texts[place] = (_json.left_out(text), known, name)
     for place in too_long([_longest_name(known) for _, known, _ in texts], counts):
         text, known, _ = texts[place]
         texts[place] = (text, type(known)(), name)
@@ -159,11 +162,6 @@ def _longest_name(known: dict[str, str] | str) -> int:
     if isinstance(known, str):
         return len(known)
     return max(len(known.get(key, "")) for key in _NAMES)
-
-
-def left_out(text: str) -> str:
-    """Return what stands instead of a text that takes too much room."""
-    return _json.dump({"leftOutBytes": len(text)})
 
 
 def too_long(lengths: Sequence[int], counts: Any) -> list[int]:  # noqa: ANN401 - numpy

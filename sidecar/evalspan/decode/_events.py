@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from xxhash import xxh3_64_intdigest
 
 from evalspan.decode import _attributes, _columns, _json, _lens, _walker
-from evalspan.decode._context import Items, Repairs, left_out, spread, too_long
+from evalspan.decode._context import Items, Repairs, spread, too_long
 from evalspan.model import EVENTS
 
 _TEXT: Final = pa.string()
@@ -95,7 +95,7 @@ def _context_of(items: Items, owners: Any, repairs: Repairs) -> dict[str, Any]: 
         counts = np.bincount(of_event, minlength=len(texts))
         kept: list[str | None] = [*texts]
         for place in too_long([len(text or "") for text in texts], counts):
-            kept[place] = None if name == "service_name" else left_out(texts[place] or "")
+            kept[place] = None if name == "service_name" else _json.left_out(texts[place] or "")
             repairs.say(np.flatnonzero(of_event == place), name)
         found[name] = spread(kept, of_event)
     return found

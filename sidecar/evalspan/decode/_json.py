@@ -93,6 +93,11 @@ def dump(document: Any) -> str:  # noqa: ANN401 - any JSON value
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
+def left_out(text: str) -> str:
+    """Return what stands instead of a text that takes too much room."""
+    return dump({"leftOutBytes": len(text)})
+
+
 @_remembered
 def resource(data: bytes, schema: bytes) -> tuple[str, dict[str, str], str | None]:
     """Return the JSON of a resource, its text attributes, and what had to be mended."""

@@ -4,10 +4,15 @@ Traces and logs have the same skeleton: field 1 of the request is what one
 resource sent, field 2 of that what one scope sent, field 2 of that the spans or
 log records (the items). `digests` is the fast way over a whole request;
 `split` takes a damaged one apart.
+
+An item takes two bytes to send and hundreds as a row. One with ids takes 28, so that a
+request cannot have more of those than its bytes have room for; of smaller ones, which are
+no spans, `most_small` are looked at one by one and the others counted.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final, NoReturn
 
 from xxhash import xxh3_64_intdigest
@@ -19,13 +24,25 @@ _MORE: Final = 0x80  # the bit of a byte that says that the number goes on
 _MAX_VARINT_BYTES: Final = 10
 _MAX_GROUP_DEPTH: Final = 32
 _BIGGEST_OF_FIELD_0: Final = 7  # field numbers begin at 1
-# Number, bytes, and whether they are all there.
-_Field = tuple[int, bytes, bool]
+# What a trace id and a span id take.
+SMALL_BYTES: Final = 28
+_SOME_SMALL: Final = 100
+# Its number (or place), where it begins, and where it ends or would end.
+_Field = tuple[int, int, int]
 _WIDTHS: Final[dict[int | None, int]] = {_FIXED64: 8, _FIXED32: 4}
 
 
 class WireError(ValueError):
     """The bytes are no protobuf; the text says what and at which byte."""
+
+
+class TooManyError(ValueError):
+    """There are more small items, or groups of items, than are looked at one by one."""
+
+
+def most_small(payload: bytes) -> int:
+    """Return how many small items, or groups, of a request are looked at one by one."""
+    return _SOME_SMALL + len(payload) // (2 * SMALL_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +58,71 @@ class Item:
 
     def request(self) -> bytes:
         """Return a request that holds this item only."""
-        scoped = _field(1, self.scope) + _field(2, self.data) + _field(3, self.scope_schema)
-        return _field(
-            1,
-            _field(1, self.resource) + _field(2, scoped) + _field(3, self.resource_schema),
+        return request([self])
+
+    def bare(self) -> "Item":
+        """Return this item without what surrounds it."""
+        return Item(self.data, b"", b"", b"", b"", self.whole)
+
+
+def request(items: Iterable[Item]) -> bytes:
+    """Return a request that holds these items; what they share stands in it once."""
+    return b"".join(
+        _field(1, _field(1, resource) + _scopes(same) + _field(3, schema))
+        for (resource, schema), same in groupby(
+            items, lambda item: (item.resource, item.resource_schema)
         )
+    )
+
+
+def _scopes(items: Iterable[Item]) -> bytes:
+    return b"".join(
+        _field(2, _field(1, scope) + b"".join(_field(2, i.data) for i in same) + _field(3, schema))
+        for (scope, schema), same in groupby(items, lambda item: (item.scope, item.scope_schema))
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """The digests of items, and how many more small ones and groups there may be."""
+
+    small: int
+    groups: int
+    digests: list[int] = field(default_factory=list)
+
+    def group(self) -> None:
+        self.groups -= 1
+        if self.groups < 0:
+            raise TooManyError
+
+    def add(self, data: memoryview) -> None:
+        if len(data) < SMALL_BYTES:
+            self.small -= 1
+            if self.small < 0:
+                raise TooManyError
+        self.digests.append(xxh3_64_intdigest(data))
 
 
 def digests(payload: bytes) -> list[int]:
     """Return the XXH3-64 of the bytes of each item, in order.
 
     Raises WireError if the skeleton of the request is damaged; the insides of
-    the items are not looked at.
+    the items are not looked at. Raises TooManyError.
     """
-    found: list[int] = []
+    most = most_small(payload)
+    found = _Found(most, most)
     view = memoryview(payload)
     for start, stop in _children(payload, 0, len(payload), _RESOURCE_TAG):
+        found.group()
         for inner, inner_stop in _children(payload, start, stop, _ITEM_TAG):
+            found.group()
             _items(payload, view, inner, inner_stop, found)
-    return found
+    return found.digests
 
 
-def _items(payload: bytes, view: memoryview, at: int, end: int, found: list[int]) -> None:
+def _items(payload: bytes, view: memoryview, at: int, end: int, found: _Found) -> None:
     """Hash the items of one scope. Runs once per span, so their lengths are read in place."""
-    append = found.append
+    append = found.digests.append
     while at < end:
         if payload[at] != _ITEM_TAG or at + 3 > end:
             at = _item(payload, view, at, end, found)
@@ -81,12 +139,12 @@ def _items(payload: bytes, view: memoryview, at: int, end: int, found: list[int]
         at = stop
 
 
-def _item(payload: bytes, view: memoryview, at: int, end: int, found: list[int]) -> int:
+def _item(payload: bytes, view: memoryview, at: int, end: int, found: _Found) -> int:
     """Hash one item of any length, or pass over another field; return where it ends."""
     if payload[at] != _ITEM_TAG:
         return _skip(payload, at, end)
     at, stop = _span_of(payload, at + 1, end)
-    found.append(xxh3_64_intdigest(view[at:stop]))
+    found.add(view[at:stop])
     return stop
 
 
@@ -151,55 +209,103 @@ def _skip_group(payload: bytes, at: int, end: int, depth: int) -> int:
         at = _skip(payload, at, end, depth + 1)
 
 
-def split(payload: bytes) -> tuple[list[Item], WireError | None]:
-    """Take a request apart into its items, as far as it can be read.
+@dataclass(slots=True)
+class Split:
+    """A request taken apart, as far as it can be read.
 
-    Returns them with the first error, if there is one; items that go beyond
-    their end are returned as far as they go and say so.
+    `items` by their place in it. An item that goes beyond its end is there as far as it goes
+    and says so. `error` is the first one met. `count` is how many items there are; those that
+    are not in `items` are small, and `beyond` is the place of the first of them.
     """
-    items: list[Item] = []
-    outer, error = _fields(payload)
-    for _, resource_part, _ in _only(outer, 1):
-        inner, damage = _fields(resource_part)
-        error = error or damage
-        resource, schema = _last(inner, 1), _last(inner, 3)
-        for _, scope_part, _ in _only(inner, 2):
-            leaves, damage = _fields(scope_part)
-            error = error or damage
-            scope, scope_schema = _last(leaves, 1), _last(leaves, 3)
-            items += (
-                Item(data, resource, schema, scope, scope_schema, whole)
-                for _, data, whole in _only(leaves, 2)
-            )
-    return items, error
+
+    most: int
+    items: dict[int, Item] = field(default_factory=dict)
+    error: WireError | None = None
+    count: int = 0
+    beyond: int | None = None
+    small: int = 0
+
+    def places(self, payload: bytes, at: int, end: int) -> Iterator[_Field]:
+        """Count the items of a scope; yield the place and bytes of those to be looked at."""
+        for number, start, stop in self.fields(payload, at, end):
+            if number != 2:  # noqa: PLR2004 - the items of a scope
+                continue
+            place = self.count
+            self.count += 1
+            if min(stop, end) - start < SMALL_BYTES:
+                self.small += 1
+                if self.small > self.most:
+                    self.beyond = place if self.beyond is None else self.beyond
+                    continue
+            yield place, start, stop
+
+    def fields(self, data: bytes, at: int, end: int) -> Iterator[_Field]:
+        """Yield the fields of a message, and remember the error that ends them early."""
+        try:
+            yield from _fields(data, at, end)
+        except WireError as error:
+            self.error = self.error or error
 
 
-def _fields(data: bytes) -> tuple[list[_Field], WireError | None]:
-    """Return the length-delimited fields of a message; a cut one is returned as far as it goes."""
-    found: list[_Field] = []
-    at, end = 0, len(data)
-    try:
-        while at < end:
+def split(payload: bytes, most: int) -> Split:
+    """Take a request apart into its items, of which at most so many may be small."""
+    found = Split(most)
+    for number, start, stop in found.fields(payload, 0, len(payload)):
+        if number == 1:
+            _split_resource(found, payload, start, min(stop, len(payload)))
+    return found
+
+
+def _split_resource(found: Split, payload: bytes, start: int, end: int) -> None:
+    resource: tuple[bytes, bytes] | None = None
+    for number, at, beyond in found.fields(payload, start, end):
+        if number != 2:  # noqa: PLR2004 - the scopes of a resource
+            continue
+        stop = min(beyond, end)
+        leaves = list(found.places(payload, at, stop))
+        if not leaves:
+            continue
+        resource = resource or _surroundings(payload, start, end)
+        scope = _surroundings(payload, at, stop)
+        found.items |= {
+            place: Item(payload[a : min(z, stop)], *resource, *scope, z <= stop)
+            for place, a, z in leaves
+        }
+
+
+def _surroundings(payload: bytes, start: int, end: int) -> tuple[bytes, bytes]:
+    """Return the resource or scope of a group, and its schema URL, as far as it can be read."""
+    found = _last(payload, start, end, (1, 3))
+    return found[0], found[1]
+
+
+def _fields(data: bytes, at: int, end: int) -> Iterator[_Field]:
+    """Yield the length-delimited fields of a message; one that is cut off, then its error."""
+    while at < end:
+        if data[at] == _ITEM_TAG and at + 1 < end and (size := data[at + 1]) < _MORE:
+            tag, after = _ITEM_TAG, at + 2  # there may be millions of them
+        else:
             tag, after = _varint(data, at, end)
-            if tag & 7 == _BYTES and tag > _BIGGEST_OF_FIELD_0:
-                size, after = _varint(data, after, end)
-                at = after + size
-                found.append((tag >> 3, data[after:at], at <= end))
-                if at > end:
-                    _too_long(size, after, end)
-            else:
+            if tag & 7 != _BYTES or tag <= _BIGGEST_OF_FIELD_0:
                 at = _skip(data, at, end)
-    except WireError as error:
-        return found, error
-    return found, None
+                continue
+            size, after = _varint(data, after, end)
+        at = after + size
+        yield tag >> 3, after, at
+        if at > end:
+            _too_long(size, after, end)
 
 
-def _only(fields: list[_Field], number: int) -> Iterator[_Field]:
-    return (field for field in fields if field[0] == number)
-
-
-def _last(fields: list[_Field], number: int) -> bytes:
-    return next((field[1] for field in reversed(fields) if field[0] == number), b"")
+def _last(data: bytes, at: int, end: int, numbers: tuple[int, ...]) -> list[bytes]:
+    """Return the last of each of these fields, as far as it can be read."""
+    found = dict.fromkeys(numbers, (0, 0))
+    try:
+        for number, start, stop in _fields(data, at, end):
+            if number in found:
+                found[number] = start, min(stop, end)
+    except WireError:
+        pass
+    return [data[start:stop] for start, stop in found.values()]
 
 
 def varint(value: int) -> bytes:
@@ -216,6 +322,6 @@ def _field(number: int, data: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
-def peek(item: bytes, number: int) -> bytes:
-    """Return the bytes of a length-delimited field of an item, as far as it can be read."""
-    return _last(_fields(item)[0], number)
+def peek(item: bytes, *numbers: int) -> list[bytes]:
+    """Return the bytes of length-delimited fields of an item, as far as it can be read."""
+    return _last(item, 0, len(item), numbers)

@@ -73,7 +73,10 @@ class Teller:
 
     def causes(self, findings: Sequence[Row]) -> None:
         """Show the causes with example traces."""
-        self._head("3. The cause", "ranked, over all verdicts that have come by now")
+        self._head(
+            "3. The cause",
+            "ranked, over all verdicts that have come by now; points are within like traffic",
+        )
         for finding in findings[:4]:
             known = finding["share"] is not None
             share = f"; {100 * finding['share']:.0f} % of the drop" if known else ""
@@ -189,7 +192,7 @@ def _rate(row: Row | None) -> str:
     if row is None or row["pass_rate"] is None:
         return ""
     low, high = 100 * row["low"], 100 * row["high"]
-    return rf"{100 * row['pass_rate']:.1f} % \[{low:.0f}, {high:.0f}]"
+    return rf"{100 * row['pass_rate']:.1f} % \[{low:.1f}, {high:.1f}]"
 
 
 def _sizes(versions: Mapping[str, Row]) -> str:

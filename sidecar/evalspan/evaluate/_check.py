@@ -13,15 +13,13 @@ from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple, get_type_hints
 
 import polars as pl
-import yaml
-from pydantic import TypeAdapter, ValidationError
 
 from evalspan import plugin
 from evalspan.condition import ConditionError, compile_condition
-from evalspan.config import expected
 from evalspan.evaluate._frame import schema
 from evalspan.evaluate._prices import Prices
 from evalspan.evaluate._settings import CheckSettings
+from evalspan.evaluate._value import value_of
 
 BUILT_IN: Final = "evalspan.evaluate.checks"
 # A check is handed these if it has a parameter of that name; they are no settings.
@@ -32,11 +30,11 @@ _DEFAULT_MATCH: Final = {"spans": "role = 'llm'", "span": "role = 'llm'", "trace
 class Problem(NamedTuple):
     """A mistake in the config: the keys that lead to it, and what is wrong."""
 
-    path: tuple[str, ...]
+    path: tuple[str | int, ...]
     message: str
 
     def __str__(self) -> str:
-        return f"{'.'.join(self.path)}: {self.message}"
+        return f"{'.'.join(map(str, self.path))}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ def _settings(
     """
     files = getattr(sys.modules[loaded.function.__module__], "FILES", ())
     known = {n: p for n, p in loaded.parameters.items() if n not in CONTEXT}
-    hints = get_type_hints(loaded.function)
+    hints = get_type_hints(loaded.function, include_extras=True)
     problems = [
         Problem(("checks", name, n), "this name is taken by evalspan; call the parameter otherwise")
         for n in known
@@ -124,11 +122,9 @@ def _settings(
         if key not in known:
             problems.append(Problem(("checks", name, key), _unknown(key, list(known))))
             continue
-        try:
-            read = _file(around.folder, value) if key in files else value
-            settings[key] = _typed(hints.get(key, Any), read)
-        except ValueError as error:
-            problems.append(Problem(("checks", name, key), str(error)))
+        folder = around.folder if key in files else None
+        settings[key], wrong = value_of(hints.get(key, Any), value, folder)
+        problems += (Problem(("checks", name, key, *each.keys), each.told) for each in wrong)
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in given:
             problems.append(Problem(("checks", name, key), f"{loaded.name} needs this setting"))
@@ -140,31 +136,6 @@ def _unknown(key: str, known: list[str]) -> str:
     near = get_close_matches(key, [*known, *CheckSettings.model_fields], n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown key.{hint} Known here: {', '.join([*CheckSettings.model_fields, *known])}."
-
-
-def _typed(annotation: Any, value: object) -> Any:  # noqa: ANN401 - a typing form, a setting
-    try:
-        made = TypeAdapter(annotation).validate_python(value, strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f" at {part!r}" for part in first["loc"])
-        msg = f"{expected(first)}{where} (found {value!r})"
-        raise ValueError(msg) from error
-    if isinstance(made, float) and not abs(made) <= sys.float_info.max:
-        msg = f"expected a finite number (found {value!r})"
-        raise ValueError(msg)
-    return made
-
-
-def _file(folder: Path, value: object) -> object:
-    """Read the file that a setting names; anything else than a path stays as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return yaml.safe_load((folder / value).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        msg = f"{folder / value} cannot be read: {error}"
-        raise ValueError(msg) from error
 
 
 def _match(

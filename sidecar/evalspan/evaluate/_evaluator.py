@@ -17,8 +17,8 @@ from evalspan.evaluate._frame import complete, slices, unasked
 from evalspan.evaluate._prices import Prices
 from evalspan.evaluate._process import Worker
 from evalspan.evaluate._run import run
-from evalspan.evaluate._scores import labelled, table
-from evalspan.evaluate._verdicts import SCHEMA, of_error
+from evalspan.evaluate._scores import READ, labelled, table
+from evalspan.evaluate._verdicts import SCHEMA, clean, of_error
 
 
 class InlineVerdict(NamedTuple):
@@ -109,27 +109,32 @@ class Evaluator:
         """Return an error of every check for each span, or trace, without asking any.
 
         `spans`: rows of SPANS, or of a settled frame; `why`: trace → what went wrong with it.
+        Content is not touched, since that may be what went wrong; nor is more than one check's
+        rows of a slice built at once.
         """
+        done = Evaluated(model.SCORES.empty(), [])
         if spans.is_empty() or not self.checks:
-            return Evaluated(model.SCORES.empty(), [])
-        frame = complete(unasked(spans), self._dimensions)
-        errors = frame["trace_id"].replace_strict(why, return_dtype=pl.String)
-        chooser = Chooser(frame, frame.height)
-        found, counts = [], list[Count]()
-        for check in self.checks.values():
-            choice = chooser.everyone(check, "")
-            rows = pl.Series(np.flatnonzero(choice.rows), dtype=pl.UInt32)
-            verdicts = of_error(rows, "").with_columns(error=errors.gather(rows))
-            counts += count(check.name, choice, verdicts)
-            found.append(labelled(check, verdicts, weight=1.0))
-        scores = table(
-            pl.concat(found),
-            frame,
-            self._dimensions,
-            segment=segment,
-            evaluated_time=evaluated_time or datetime.now(UTC),
-        )
-        return Evaluated(scores, counts)
+            return done
+        told = {trace: clean(text) for trace, text in why.items()}
+        now = evaluated_time or datetime.now(UTC)
+        spans = unasked(spans, {*READ, *self._dimensions})
+        for part, new_rows in slices(spans, spans.height, _MOST_SPANS):
+            frame = complete(part, self._dimensions)
+            errors = frame["trace_id"].replace_strict(told, return_dtype=pl.String)
+            chooser = Chooser(frame, new_rows)
+            for check in self.checks.values():
+                choice = chooser.everyone(check, "")
+                rows = pl.Series(np.flatnonzero(choice.rows), dtype=pl.UInt32)
+                verdicts = of_error(rows, "").with_columns(error=errors.gather(rows))
+                scores = table(
+                    labelled(check, verdicts, weight=1.0),
+                    frame,
+                    self._dimensions,
+                    segment=segment,
+                    evaluated_time=now,
+                )
+                done += Evaluated(scores, count(check.name, choice, verdicts))
+        return done
 
     def inline(self, frame: pl.DataFrame) -> list[InlineVerdict]:
         """Return the verdicts of the checks marked `inline: true`, sampled ones included."""

@@ -1,6 +1,7 @@
 """The frame that checks read: SPANS, the dimensions, and what settling adds."""
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import numpy as np
@@ -38,15 +39,18 @@ def complete(frame: pl.DataFrame, dimensions: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(by_name.values()) if by_name else frame
 
 
-def unasked(spans: pl.DataFrame) -> pl.DataFrame:
+def unasked(spans: pl.DataFrame, wanted: AbstractSet[str]) -> pl.DataFrame:
     """Return spans of which each counts once by its ids, roots first; unsettled ones may be.
 
-    Traces that settle count their attempts from 1 on.
+    Of the columns those that are `wanted`, and those that tell what counts. Traces that settle
+    count their attempts from 1 on.
     """
     added = {"attempt": pl.lit(0, pl.Int32), "counts": pl.lit(value=True)}
+    wanted = {"trace_id", "span_id", "parent_span_id", *added, *wanted}
     ids = ("trace_id", "span_id", "counts")
     return (
-        spans.with_columns(e.alias(n) for n, e in added.items() if n not in spans.columns)
+        spans.select(name for name in spans.columns if name in wanted)
+        .with_columns(e.alias(n) for n, e in added.items() if n not in spans.columns)
         .with_columns(counts=pl.col("counts") & pl.struct(ids).is_first_distinct())
         .sort(pl.col("parent_span_id").is_not_null(), maintain_order=True)
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -10,16 +11,15 @@ import pyarrow as pa
 from evalspan import model
 from evalspan.evaluate._check import Check
 
-_OF_SPAN = (
-    "trace_id",
-    "span_id",
-    "attempt",
-    "service_name",
-    "prompt_name",
+_OF_SPAN: Final = (
+    *map(pl.col, ("trace_id", "span_id", "attempt", "service_name", "prompt_name")),
     pl.coalesce("prompt_version", "prompt_hash").alias("prompt_version"),
     pl.coalesce("response_model", "request_model").alias("model"),
-    "conversation_id",
+    pl.col("conversation_id"),
 )
+# What is read of a frame, besides its dimensions.
+READ: Final = ("start_time", *(name for column in _OF_SPAN for name in column.meta.root_names()))
+_SENT: Final = ("service_name", "prompt_name", "prompt_version", "model", "conversation_id")
 
 
 def labelled(check: Check, verdicts: pl.DataFrame, *, weight: float) -> pl.DataFrame:
@@ -46,14 +46,14 @@ def table(
 
     `verdicts`: row (of `frame`), check, item, revision, evaluator, value, passed,
     reason, evidence, error, weight, cost_usd, and `about` where that is not the span.
-    `frame` is complete.
+    `frame` is complete, its dimensions are cut already; other labels are cut here.
     """
     rows = verdicts["row"]
     if "about" not in verdicts.columns:
         verdicts = verdicts.with_columns(about=pl.lit("span"))
     # Only a frame that is not of settled spans lacks the start.
     time = pl.col("start_time").fill_null(pl.lit(evaluated_time, pl.Datetime("us", "UTC")))
-    facts = frame.select(time.alias("time"), *_OF_SPAN).select(pl.all().gather(rows))
+    facts = _short(frame.select(time.alias("time"), *_OF_SPAN)).select(pl.all().gather(rows))
     full = pl.concat([verdicts, facts], how="horizontal").with_columns(
         verdict=pl.when("passed").then(pl.lit("pass")).when(~pl.col("passed")).then(pl.lit("fail")),
         skipped=pl.lit(None, pl.String),
@@ -65,6 +65,12 @@ def table(
     where = model.SCORES.schema.get_field_index("dimensions")
     labels = _labels(frame, dimensions).take(pa.array(rows.to_numpy()))
     return arrow.add_column(where, "dimensions", labels).cast(model.SCORES.schema)
+
+
+def _short(facts: pl.DataFrame) -> pl.DataFrame:
+    """Cut what a sender may make long: it is written out once for every verdict."""
+    long = [n for n in _SENT if (facts[n].str.len_bytes() > model.LONGEST_LABEL).any()]
+    return facts.with_columns(pl.col(long).str.head(model.LONGEST_LABEL)) if long else facts
 
 
 def _labels(frame: pl.DataFrame, dimensions: Sequence[str]) -> pa.MapArray:

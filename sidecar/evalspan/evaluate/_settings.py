@@ -36,6 +36,7 @@ class CheckSettings(Strict):
     sample: float = Field(default=1, gt=0, le=1, description=_SAMPLE)
     time_limit: Duration = Field(
         default=timedelta(seconds=10),
+        gt=timedelta(0),
         description="Limit for one call of your own check; then it is an error and goes on.",
     )
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import polars as pl
 
@@ -23,6 +23,8 @@ from evalspan.evaluate._check import BUILT_IN
 from evalspan.evaluate._run import one_by_one, whole
 
 Write = Callable[[dict[str, Any]], None]
+# Four bytes for the length of the head and eight for that of the frame.
+_SIZES: Final = 12
 
 
 def main() -> None:
@@ -36,17 +38,30 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
 
     def write(answer: dict[str, Any]) -> None:
-        answers.write(json.dumps(answer).encode() + b"\n")
-        answers.flush()
+        line = json.dumps(answer).encode() + b"\n"
+        try:
+            answers.write(line)
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(0)  # who asked is gone, and nobody misses the answer
 
     write({"ready": True})
-    while (sizes := sys.stdin.buffer.read(12)) and len(sizes) == 12:  # noqa: PLR2004 - 4 + 8 bytes
-        _answer(setup, sys.stdin.buffer, sizes, write)
+    while asked := _request(sys.stdin.buffer):
+        _answer(setup, *asked, write)
 
 
-def _answer(setup: dict[str, Any], source: BinaryIO, sizes: bytes, write: Write) -> None:
-    head = source.read(int.from_bytes(sizes[:4], "big"))
-    frame = pl.read_ipc(BytesIO(source.read(int.from_bytes(sizes[4:], "big"))))
+def _request(source: BinaryIO) -> tuple[bytes, bytes] | None:
+    """Return the next head and frame; None where they are not whole: who asks is gone."""
+    sizes = source.read(_SIZES)
+    if len(sizes) < _SIZES:
+        return None
+    lengths = int.from_bytes(sizes[:4], "big"), int.from_bytes(sizes[4:], "big")
+    head, frame = source.read(lengths[0]), source.read(lengths[1])
+    return (head, frame) if (len(head), len(frame)) == lengths else None
+
+
+def _answer(setup: dict[str, Any], head: bytes, body: bytes, write: Write) -> None:
+    frame = pl.read_ipc(BytesIO(body))
     folder = Path(setup["folder"])
     try:
         use, shape, arguments, start = pickle.loads(head)  # noqa: S301 - our parent wrote it

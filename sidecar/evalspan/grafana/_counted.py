@@ -12,9 +12,14 @@ def counted_within(series: str, window: str, by: str) -> str:
     `increase` sees nothing before the first sample of a series: the first failure of a
     customer, or all verdicts of a new prompt version, would not count. A series that a sidecar
     has answered without (see `first_seen`), also in the hour before the window, counts with
-    its value now; not with its highest one, for a sidecar that starts again counts from 0.
+    its value now. One that began again at 0 has counted more than that: of it, `increase`
+    knows all but what the first sample had. The highest value is no way out: where Prometheus
+    is new too, a life's count may stand before the new start.
     """
-    first = f"({first_seen(series, window)}) unless last_over_time({series}[1h] offset {window})"
+    first = (
+        f"({first_seen(series, window)}) unless last_over_time({series}[1h] offset {window})"
+        f" unless resets({series}[{window}]) > 0"
+    )
     return f"sum by ({by}) (({first}) or increase({series}[{window}]))"
 
 
@@ -26,6 +31,11 @@ def first_seen(series: str, window: str) -> str:
     Prometheus is new, or the sidecar was out of its reach, there is no such answer; nor where
     a relabelling drops `evalspan_build_info`, `job` or `instance`, and there is no such series.
     Of sidecars with the same `job` and `instance` the one that answered least is asked.
+
+    In two cases the answer without it is no proof, and a count of long ago is taken for a new
+    one: `metric_relabel_configs` begin to rename or label these series and not
+    `evalspan_build_info`, and a series was off the page for a while and came back. In
+    `counted_within` the second takes an hour more than the window.
     """
     answered = (
         f"min by (job, instance) (sum without (version) "

@@ -218,7 +218,7 @@ def _processes(watched: Watched) -> list[Alert]:
             "warning",
             {
                 "summary": "run/{{ $labels.word }}.json on {{ $labels.instance }} cannot be read; "
-                "the values it holds are not on the page.",
+                "its values are missing on the page, or are the last ones known.",
                 "description": "It is written anew every minute, or every second where it is the "
                 "receiver's. If it stays damaged, another program writes it or the disk is bad.",
             },

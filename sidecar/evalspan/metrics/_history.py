@@ -4,6 +4,8 @@ promtool makes blocks of it for Prometheus. A series is written as the page woul
 shown it at the end of each step: it begins with a 0, so that the first verdicts are a
 rise, expires as on the page, and ends with a 0, so that whatever counts on after it
 begins anew. Of steps at which nothing rises only one in some minutes is written.
+Where a budget is full, which values have a place of their own may differ from the page:
+that depends on what came first within a step. Sums do not.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

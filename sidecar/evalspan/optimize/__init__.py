@@ -111,8 +111,9 @@ async def optimize(
 
     `cases` are rows of CASES with both splits, `prompt` the current system
     prompt, `finding` the cause in words for mutators that can read. Raises
-    OptimizeError and PluginError before the first call; afterwards failures of
-    targets and mutators are rows and lines of the outcome.
+    OptimizeError and PluginError before the first call, and OptimizeError where no
+    call was answered: after the first few that fail alike no more are made. Otherwise
+    failures of targets and mutators are rows and lines of the outcome.
     """
     every = cases_of(cases)
     parts = {name: [each for each in every if each.split == name] for name in _PARTS}

@@ -108,7 +108,8 @@ class Outcome(_Record):
     `rejected` stands in order of interest: those judged on the holdout, then
     those that looked best in the search. `proposals` counts all that were made: besides the
     accepted and the rejected ones those that repeated another, and those that `max_replays` left
-    no room for. `errors` are the failures of mutators.
+    no room for. `errors` are the failures of mutators,
+    and how many calls of the target failed, by kind.
     Tokens and cost spent are those of replays and of mutators together.
     """
 

@@ -1,5 +1,6 @@
 """The proof: the finalists are judged on the holdout, once, and the outcome is written."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from evalspan.optimize._pairs import pair
 from evalspan.optimize._propose import prompt_diff, reject
 from evalspan.optimize._replay import Replays, variant_of
 from evalspan.optimize._search import Candidate, Job, Search
-from evalspan.optimize._words import movement
+from evalspan.optimize._words import failed_calls, movement
 
 _EXCERPT = 2000
 _MOST_CHANGES = 200
@@ -118,6 +119,7 @@ def outcome(
 ) -> Outcome:
     """Write down everything that a report needs."""
     tried, answers = replays.tried, job.ask.answers
+    failed = failed_calls([t.output.error for t in tried if t.output.error], len(tried))
     costs = [cost for cost in (*_costs(tried), *_costs(answers)) if cost is not None]
     holdout = sum(case.split == "holdout" for case in cases)
     return Outcome(
@@ -126,7 +128,7 @@ def outcome(
         check=job.check,
         created_time=now,
         verdict=proof.accepted.judgement.verdict if proof.accepted else "rejected",
-        summary=_summary(proof, found, job),
+        summary=_summary(proof, found, job, failed),
         accepted=proof.accepted,
         rejected=proof.rejected,
         better=proof.better,
@@ -136,7 +138,7 @@ def outcome(
         rounds=found.rounds,
         proposals=found.proposals,
         replays=len(tried),
-        errors=tuple(dict.fromkeys(found.errors)),
+        errors=tuple(dict.fromkeys([*found.errors, *failed])),
         spent_input_tokens=sum(each.output.input_tokens or 0 for each in tried)
         + sum(each.input_tokens for each in answers),
         spent_output_tokens=sum(each.output.output_tokens or 0 for each in tried)
@@ -149,17 +151,30 @@ def _costs(spent: Sequence[Tried] | Sequence[Answer]) -> list[float | None]:
     return [each.cost_usd for each in spent]
 
 
-def _summary(proof: Proof, found: Search, job: Job) -> str:
+def _summary(proof: Proof, found: Search, job: Job, failed: Sequence[str]) -> str:
     if proof.accepted:
         row = proof.accepted.judgement.checks[0]
-        return (
-            f"{job.check} rises: {movement(row)} on {row.n} cases that the search never saw; "
-            f"{proof.accepted.judgement.verdict}."
-        )
+        return f"{job.check} rises: {movement(row)} on {row.n} cases that the search never saw."
     if not found.candidates:
-        why = found.errors[0] if found.errors else "no failing case, or nothing new to try"
-        return f"No proposal could be tried: {why}."
+        return f"No proposal could be tried: {_why_none(found, job, failed)}."
     tried = f"{len(found.candidates)} proposals that were tried"
     if found.best is None:
         return f"None of {tried} made {job.check} better without harm."
     return f"The best of {tried} is rejected: {proof.rejected[0].reason}."
+
+
+def _why_none(found: Search, job: Job, failed: Sequence[str]) -> str:
+    """Say why nothing was tried: the mutators have no idea, or no case to have one about."""
+    verdicts = Counter(each.verdicts.get(job.check) for each in found.baseline)
+    if verdicts["fail"]:
+        return found.errors[0] if found.errors else "the mutators proposed nothing new"
+    cases = len(found.baseline)
+    many = sum(bool(each.output.error) for each in found.baseline)
+    if failed and many > job.settings.max_failed_replays * cases:
+        return failed[0]
+    passed, undecided = verdicts["pass"], cases - verdicts["pass"]
+    more = f", {undecided} have no verdict" if undecided else ""
+    return (
+        f"with the current prompt none of {cases} cases of the search fails {job.check} now, "
+        f"{passed} pass{more}"
+    )

@@ -12,9 +12,13 @@ import polars as pl
 from evalspan.optimize._case import Case, Output, Target, Tried
 from evalspan.optimize._frames import Verdicts, read_scores, spans_frame, trials_frame
 from evalspan.optimize._powers import Powers
-from evalspan.optimize._settings import TargetSettings
+from evalspan.optimize._settings import OptimizeError, TargetSettings
+from evalspan.optimize._words import error_kind, nothing_answered
 
 _ERROR_LIMIT = 500
+_FIRST_CALLS = 10
+"""So many calls that fail alike, and none that was answered: the others would fail as well."""
+_NOT_CALLED = Output(error="not called: the calls before it all failed")
 
 
 def variant_of(prompt: str) -> str:
@@ -41,6 +45,8 @@ class Replays:
         self._experiment = experiment
         self._now = now
         self._tried: list[tuple[str, Tried]] = []
+        self._first_errors: list[str] = []
+        self._answers = False
 
     async def replay(self, prompt: str, cases: Sequence[Case], what: str) -> tuple[Tried, ...]:
         """Answer every case with the prompt, in their order; `what` is told as progress."""
@@ -52,7 +58,8 @@ class Replays:
         """Answer every case with each prompt, case by case.
 
         The answers to one case are given at about the same time, so that a busy
-        hour of the endpoint falls on all prompts alike.
+        hour of the endpoint falls on all prompts alike. Raises OptimizeError where no
+        call of the experiment was answered; then not all were made.
         """
         gate = asyncio.Semaphore(self._settings.concurrency)
         done, total = 0, len(cases) * len(prompts)
@@ -60,12 +67,14 @@ class Replays:
         async def one(prompt: str, case: Case) -> Output:
             nonlocal done
             async with gate:
-                output = await self._answer(prompt, case)
+                output = _NOT_CALLED if self._hopeless() else await self._answer(prompt, case)
             done += 1
             self._powers.progress(what, done, total)
             return output
 
         outputs = await asyncio.gather(*(one(p, case) for case in cases for p in prompts))
+        if outputs and not self._answers:
+            raise OptimizeError(nothing_answered(self._first_errors, total, self._settings))
         found = []
         for place, prompt in enumerate(prompts):
             tried = self._scored(prompt, cases, outputs[place :: len(prompts)])
@@ -89,9 +98,18 @@ class Replays:
                 output = await self._target(prompt, case=case)
         except Exception as error:  # noqa: BLE001 - whatever a target raises is a row
             output = Output(error=f"{type(error).__name__}: {error}"[:_ERROR_LIMIT])
+        self._answers = self._answers or output.error is None
+        if output.error is not None and not self._answers:
+            self._first_errors.append(output.error)
         if output.duration_ms is None:
             return replace(output, duration_ms=1000 * (time.perf_counter() - start))
         return output
+
+    def _hopeless(self) -> bool:
+        """Whether all calls so far failed, enough of them, and alike."""
+        if self._answers or len(self._first_errors) < _FIRST_CALLS:
+            return False
+        return len(set(map(error_kind, self._first_errors))) == 1
 
     def _scored(
         self, prompt: str, cases: Sequence[Case], outputs: Sequence[Output]

@@ -1,5 +1,6 @@
 """Settings of optimize, and its error."""
 
+import os
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -30,6 +31,21 @@ class TargetSettings(Strict):
     timeout_seconds: float = Field(default=60, gt=0, description="Limit of one call, seconds.")
     max_retries: int = Field(default=3, ge=0, description="Tries after a failed call.")
     concurrency: int = Field(default=8, ge=1, le=256, description="Calls at the same time.")
+
+    def key_in(self, variable: str, otherwise: str = "") -> str:
+        """Return the API key from `api_key_env`, else from the variable.
+
+        Raises OptimizeError without a model or a key; `otherwise` is what else could be done.
+        """
+        if not self.model:
+            msg = f"the target {self.use} needs a model: set `optimize.target.model`"
+            raise OptimizeError(msg)
+        name = self.api_key_env or variable
+        key = os.environ.get(name)
+        if not key:
+            msg = f"the target {self.use} needs an API key: export {name}{otherwise}"
+            raise OptimizeError(msg)
+        return key
 
 
 class MutatorSettings(Strict):

@@ -1,12 +1,46 @@
 """The sentences of a judgement: vetoes, and what could not be proven."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from evalspan.optimize._outcome import Comparison, Resource
-from evalspan.optimize._settings import OptimizeSettings
+from evalspan.optimize._settings import OptimizeSettings, TargetSettings
 
 _MOST_NAMED = 3
+
+
+def error_kind(error: str) -> str:
+    """`APIConnectionError: Connection error.` is of the kind `APIConnectionError`."""
+    return error.partition(":")[0]
+
+
+def nothing_answered(errors: Sequence[str], wanted: int, target: TargetSettings) -> str:
+    """Say that of the `wanted` calls none was answered; `errors` are those of the calls made."""
+    made = len(errors)
+    which = f"All {made} calls" if made == wanted else f"The first {made} calls"
+    every = "" if made == wanted else "all "
+    kinds = {error_kind(each) for each in errors}
+    why = errors[0] if len(kinds) == 1 else _kinds(errors)
+    return (
+        f"{which} to {target.model or target.use} {every}failed ({why}), so nothing was tried. "
+        "Check the key and `optimize.target`."
+    )
+
+
+def failed_calls(errors: Sequence[str], made: int) -> list[str]:
+    """`24 of 480 calls failed: 12 × TimeoutError: not yet`, the commonest kinds; nothing for none.
+
+    A kind is told with the words of its first failure.
+    """
+    return [f"{len(errors)} of {made} calls failed: {_kinds(errors)}"] if errors else []
+
+
+def _kinds(errors: Sequence[str]) -> str:
+    counts = Counter(map(error_kind, errors))
+    words = {error_kind(each): each for each in reversed(errors)}
+    told = [f"{n} \N{MULTIPLICATION SIGN} {words[k]}" for k, n in counts.most_common(_MOST_NAMED)]
+    more = len(counts) - len(told)
+    return "; ".join([*told, *([f"{more} more kinds"] if more else [])])
 
 
 def too_many_failed(total: int, failed: int, settings: OptimizeSettings) -> list[str]:
@@ -89,9 +123,13 @@ def lost(checks: Sequence[Comparison], settings: OptimizeSettings) -> list[str]:
 
 def _listed(needs: dict[str, int]) -> str:
     first = sorted(needs.items())[:_MOST_NAMED]
-    text = ", ".join(f"{value} (needs {count} more)" for value, count in first)
+    text = ", ".join(f"{_shown(value)} (needs {count} more)" for value, count in first)
     more = len(needs) - len(first)
     return f"{text} and {more} more" if more else text
+
+
+def _shown(value: str) -> str:
+    return value if value.strip() else "(none)"
 
 
 def _not_improved(row: Comparison) -> str:
@@ -107,7 +145,7 @@ def _not_improved(row: Comparison) -> str:
 
 
 def _falls(row: Comparison) -> str:
-    where = ", ".join(f"{name}={value}" for name, value in row.slice.items())
+    where = ", ".join(f"{name}={_shown(value)}" for name, value in row.slice.items())
     place = f" for {where}" if where else ""
     return (
         f"{row.check} falls{place}: {movement(row)} "

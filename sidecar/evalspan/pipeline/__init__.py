@@ -32,9 +32,10 @@ from evalspan.pipeline._build import (
     views_of,
     write_side_of,
 )
-from evalspan.pipeline._check import check_config, missing_key
+from evalspan.pipeline._check import check_config
 from evalspan.pipeline._grafana import watched
 from evalspan.pipeline._ingest import ingest_files
+from evalspan.pipeline._key import key_is_missed
 from evalspan.pipeline._ledger import Ledger, ledger, rejected_of
 from evalspan.pipeline._load import load_settings
 from evalspan.pipeline._muting import mute, mutes, unmute
@@ -42,6 +43,8 @@ from evalspan.pipeline._parts import run_part, supervise
 from evalspan.pipeline._plugins import plugins
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._settings import Settings
+from evalspan.pipeline._tally import errors_of, told_errors
+from evalspan.pipeline._trace import show_trace
 from evalspan.pipeline._word import read_word
 from evalspan.pipeline._write import STAGES, WriteSide
 from evalspan.processes import AlreadyRunsError, alone
@@ -62,15 +65,16 @@ __all__ = [
     "backtest",
     "check_config",
     "draw_backtest",
+    "errors_of",
     "evaluator_of",
     "find_causes",
     "find_changes",
     "improve",
     "ingest_files",
     "inspect_log",
+    "key_is_missed",
     "load_settings",
     "metrics_of",
-    "missing_key",
     "mute",
     "mutes",
     "pass_rates",
@@ -82,8 +86,10 @@ __all__ = [
     "settled_spans",
     "settler_of",
     "show_report",
+    "show_trace",
     "store_of",
     "supervise",
+    "told_errors",
     "unmute",
     "views_of",
     "watched",

@@ -17,6 +17,7 @@ from evalspan.pipeline._optimize import Optimizing
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._report import flush, outbox_of, save_report
 from evalspan.pipeline._settings import BUILT_IN, Settings
+from evalspan.pipeline._tally import not_compared, tally
 from evalspan.pipeline._when import before
 from evalspan.views import View
 
@@ -46,28 +47,15 @@ def pass_rates(
     check: str | None,
     by: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Return pass rate with its 95 % interval, mean value and n per check and dimension."""
+    """Return pass rate with its 95 % interval, n, values and errors per check and dimension."""
     require_dimensions(settings, by)
     seen = read_side_of(settings, view).view
     scores = seen.scores(since=before(datetime.now(UTC), "--since", since))
     if check is not None:
         require_check(settings, seen, check)
         scores = scores.filter(pl.col("check") == check)
-    keys = [pl.col(BUILT_IN.get(name, name)).alias(name) for name in by]
-    passed = pl.col("verdict") == "pass"
-    rows = (
-        scores.filter(pl.col("skipped").is_null())
-        .group_by("check", "item", *keys)
-        .agg(
-            n=pl.col("verdict").count(),
-            passed=passed.sum(),
-            mean_value=pl.col("value").mean(),
-            errors=pl.col("error").count(),
-        )
-        .sort("check", "item", *by)
-        .collect()
-    )
-    return [_with_interval(row) for row in rows.iter_rows(named=True)]
+    keys = {name: pl.col(BUILT_IN.get(name, name)) for name in by}
+    return [_with_interval(row) for row in tally(scores, **keys)]
 
 
 def require_check(settings: Settings, view: View, check: str) -> None:
@@ -120,6 +108,10 @@ def find_changes(
 
 
 def _notes(side: ReadSide, now: datetime) -> list[str]:
+    return [*not_compared(tally(side.scores(now))), *_too_little(side, now)]
+
+
+def _too_little(side: ReadSide, now: datetime) -> list[str]:
     notes = []
     for check, item in side.checks(now):
         missing = detect.need(side.verdicts(check, item, now), side.detect_settings)
@@ -140,10 +132,13 @@ def _days_and_hours(span: timedelta) -> str:
     return f"{days} d {hours} h"
 
 
+def _open(side: ReadSide) -> pl.DataFrame:
+    return side.regressions(only_open=True).filter(pl.col("direction") == "regression")
+
+
 def _choose(side: ReadSide, start: str | None) -> dict[str, Any]:
-    rows = side.regressions()
+    rows = _open(side) if start is None else side.regressions()
     if start is None:
-        rows = rows.filter(pl.col("state").is_in(FIRING), pl.col("direction") == "regression")
         if rows.is_empty():
             msg = (
                 "no regression is open, so there is nothing to explain or to mend. `evalspan "
@@ -163,14 +158,18 @@ def find_causes(
     view: str,
     start: str | None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return a regression with what fails in it, and its causes, and keep its report."""
+    """Return a regression with what fails in it, and its causes, and keep its report.
+
+    `also_open` are the other regressions that are open.
+    """
     side = read_side_of(settings, view)
     now = datetime.now(UTC)
     regression = _choose(side, start)
     findings = side.causes(regression, now)
     made = save_report(settings, side, regression, findings, now)
     failures = made.failures.model_dump(mode="json") if made.failures else None
-    return {**regression, "failures": failures}, findings.to_dicts()
+    also_open = [row for row in _open(side).to_dicts() if row["id"] != regression["id"]]
+    return {**regression, "failures": failures, "also_open": also_open}, findings.to_dicts()
 
 
 def improve(

@@ -111,7 +111,11 @@ def _of_check(
         "permutations": len(trials),
         "false_alarms": _share(sum(t.regression for t in trials), len(trials)),
         "false_states": _share(sum(t.anything for t in trials), len(trials)),
-        "drops": [_of_drop(planted) for planted in zip(*(t.planted for t in trials), strict=True)],
+        "minimum_effect": settings.minimum_effect,
+        "drops": [
+            _of_drop(planted, settings.minimum_effect)
+            for planted in zip(*(t.planted for t in trials), strict=True)
+        ],
         "missing_verdicts": missing.rows,
         "missing_history_hours": missing.history.total_seconds() / 3600,
     }
@@ -128,12 +132,13 @@ def _slices(
     return [*found, *(each for each in largest if each not in found)]
 
 
-def _of_drop(planted: Sequence[detect.Planted]) -> dict[str, Any]:
+def _of_drop(planted: Sequence[detect.Planted], minimum_effect: float) -> dict[str, Any]:
     told = [each for each in planted if not each.early]
     hours = sorted(each.hours for each in told if each.hours is not None)
     return {
         "where": dict(planted[0].where),
         "drop": planted[0].drop,
+        "below_minimum_effect": planted[0].drop < minimum_effect,
         "found": _share(len(hours), len(told)),
         "median_delay_hours": median(hours) if hours else None,
         "delays_hours": hours,

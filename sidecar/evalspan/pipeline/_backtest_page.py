@@ -9,8 +9,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-WIDTH, PANEL = 760, 300
-LEFT, RIGHT, TOP, BOTTOM = 60, 150, 76, 48
+WIDTH, PANEL = 860, 300
+LEFT, RIGHT, TOP, BOTTOM = 60, 250, 76, 48
+MOST_LETTERS: Final = 87
 STEPS: Final = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100)
 COLORS: Final = ("#b8860b", "#2f7ed8", "#c0392b")
 STYLE: Final = (
@@ -71,10 +72,15 @@ def _panel(row: Mapping[str, Any], top: int) -> str:
         for place, drop in enumerate(row["drops"])
     )
     return (
-        f'<text class="title" x="{LEFT}" y="{top + 24}">{escape(row["check"])}</text>'
+        f'<text class="title" x="{LEFT}" y="{top + 24}">{escape(_cut(row["check"]))}</text>'
         f'<text class="small" x="{LEFT}" y="{top + 44}">{escape(_alarms(row))}</text>'
         f"{_axes(days, top + TOP, bottom)}{lines}"
     )
+
+
+def _cut(title: str) -> str:
+    """Return what has room in the width of the picture: about 0.7 em a letter in bold."""
+    return title if len(title) <= MOST_LETTERS else f"{title[: MOST_LETTERS - 1]}…"
 
 
 def _alarms(row: Mapping[str, Any]) -> str:
@@ -83,7 +89,7 @@ def _alarms(row: Mapping[str, Any]) -> str:
         return f"{row['verdicts']:,} verdicts: too little to compare"
     return (
         f"{row['verdicts']:,} verdicts in {row['days']:.1f} days; false alarms in {false['n']} of "
-        f"{false['of']} shuffled histories"
+        f"{false['of']} shuffled histories; minimum effect {100 * row['minimum_effect']:.4g} points"
     )
 
 
@@ -124,8 +130,11 @@ def _line(drop: Mapping[str, Any], color: str, days: float, top: int, bottom: in
 
 def _label(drop: Mapping[str, Any], color: str, y: int) -> str:
     x, found = WIDTH - RIGHT + 12, drop["found"]
+    told = f"{found['n']} of {found['of']}"
+    if drop["below_minimum_effect"] and not found["n"]:
+        told = "below the minimum"
     return (
         f'<path class="line" stroke="{color}" d="M{x} {y - 4}h14"/>'
         f'<text class="small" x="{x + 20}" y="{y}">'
-        f"{100 * drop['drop']:.0f} points: {found['n']} of {found['of']}</text>"
+        f"{100 * drop['drop']:.0f} points: {told}</text>"
     )

@@ -161,7 +161,7 @@ def _gone(found: Sequence[Row], held: Mapping[str, Row]) -> list[Row]:
     """Return as resolved what was held and is not found any more."""
     ids = {row["id"] for row in found}
     return [
-        row | {"state": "resolved", "reason": _GONE}
+        row | {"state": "resolved", "reason": _GONE, "state_time": None}
         for row in held.values()
         if row["id"] not in ids
     ]

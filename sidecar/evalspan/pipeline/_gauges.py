@@ -30,8 +30,12 @@ def gauges(
     evaluator: evaluate.Evaluator,
     checklists: Mapping[str, evaluate.Checklist] = MappingProxyType({}),
     failed_merges: Mapping[str, int] = MappingProxyType({}),
+    receiver: "ReceiverWord | None" = None,
 ) -> Iterator[Gauge]:
-    """Yield every value that is read where it stands; `failed_merges` by table."""
+    """Yield every value that is read where it stands; `failed_merges` by table.
+
+    `receiver` is what is known from one scrape to the next.
+    """
     yield Gauge("evalspan_build_info", 1, {"version": __version__})
     for check in evaluator.checks.values():
         labels = {"check": check.name, "revision": check.revision, "evaluator": "check"}
@@ -43,7 +47,7 @@ def gauges(
     for table, count in failed_merges.items():
         yield Gauge("evalspan_failed_merges", count, {"table": table})
     yield from _lag(write)
-    yield from _receiver(settings.run_folder / "receiver.json")
+    yield from _receiver(settings.run_folder / "receiver.json", receiver or ReceiverWord())
     yield from _analysis(settings)
     yield from _accounts(settings.run_folder / "accounts.json")
 
@@ -119,8 +123,25 @@ def _read(path: Path, kind: type[_AWord]) -> tuple[_AWord, Gauge]:
     return word or kind(), Gauge("evalspan_word_damaged", word is None, {"word": path.stem})
 
 
-def _receiver(path: Path) -> Iterator[Gauge]:
-    word, damaged = _read(path, _Receiver)
+class ReceiverWord:
+    """The last word of the receiver that could be read.
+
+    A counter that leaves the page and comes back looks like one that was at 0 in between.
+    """
+
+    def __init__(self) -> None:
+        self._last = _Receiver()
+
+    def read(self, path: Path) -> tuple[_Receiver, Gauge]:
+        """Return the word, or the one before it, and whether what stands there is damaged."""
+        word, damaged = _read(path, _Receiver)
+        if word.time_unix_seconds:  # one that is damaged or not there is empty
+            self._last = word
+        return self._last, damaged
+
+
+def _receiver(path: Path, last: ReceiverWord) -> Iterator[Gauge]:
+    word, damaged = last.read(path)
     yield damaged
     fresh = time.time() - word.time_unix_seconds < RECEIVER_STALE_SECONDS
     yield Gauge("evalspan_receiver_up", float(fresh))

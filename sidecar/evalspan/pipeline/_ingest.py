@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -14,11 +15,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from evalspan import decode, store, wal
 from evalspan.config import ConfigError
-from evalspan.model import LEDGER
+from evalspan.model import LEDGER, SCORES
 from evalspan.pipeline._build import evaluator_of, store_of, write_side_of
-from evalspan.pipeline._log import open_log
+from evalspan.pipeline._log import last_done, open_log
 from evalspan.pipeline._poison import CRASHES
 from evalspan.pipeline._settings import Settings
+from evalspan.pipeline._tally import errors_of, tally
 from evalspan.processes import alone
 
 Tell = Callable[[str, float], None]
@@ -38,8 +40,9 @@ class UnreadableError(ValueError):
 def ingest_files(settings: Settings, files: list[Path], tell: Tell) -> dict[str, Any]:
     """Write the requests to the log, then take the log to its end and settle every trace.
 
-    Returns counts, and under `refused` a line for each request that could not
-    be read. Raises AlreadyRunsError or wal.LogLockedError where a sidecar runs on the
+    Returns counts of what came, of what was stored before and of what was made of it, with
+    the `errors` of checks, and under `refused` a line for each request that could not be
+    read. Raises AlreadyRunsError or wal.LogLockedError where a sidecar runs on the
     same data.
     """
     with alone(settings.run_folder, "pipeline", wait_seconds=0):
@@ -50,6 +53,7 @@ def _ingest(settings: Settings, files: list[Path], tell: Tell) -> dict[str, Any]
     done: dict[str, Any] = dict.fromkeys(("requests", "spans", "log_records", "scores"), 0)
     done["refused"] = []
     writer = open_log(settings)
+    before = last_done(settings.log_folder, store_of(settings))
     try:
         for number, file in enumerate(files):
             tell(f"reading {file.name}", number / len(files) / 2)
@@ -62,7 +66,22 @@ def _ingest(settings: Settings, files: list[Path], tell: Tell) -> dict[str, Any]
     finally:
         writer.close()
     _take(settings, done, tell)
-    return done
+    return {**done, **_outcome(settings, before)}
+
+
+def _outcome(settings: Settings, before: int) -> dict[str, Any]:
+    """Return what the segments after `before` repeated and what was made of them."""
+    tables, later = store_of(settings), pl.col("segment") > before
+    repeated = tables.scan(LEDGER).filter(later, pl.col("outcome") == "duplicate")
+    counts = dict(repeated.group_by("subject").agg(pl.col("count").sum()).collect().iter_rows())
+    made = tally(tables.scan(SCORES).filter(later))
+    return {
+        "duplicate_spans": counts.get("spans", 0),
+        "duplicate_log_records": counts.get("log_records", 0),
+        "verdicts": sum(row["n"] for row in made),
+        "values": sum(row["values"] for row in made if not row["n"]),
+        "errors": errors_of(made),
+    }
 
 
 def _take(settings: Settings, done: dict[str, Any], tell: Tell) -> None:

@@ -1,5 +1,6 @@
 """What each process of the sidecar does."""
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from evalspan.pipeline._build import (
     write_side_of,
 )
 from evalspan.pipeline._check import require_sound
-from evalspan.pipeline._gauges import gauges
+from evalspan.pipeline._gauges import ReceiverWord, gauges
 from evalspan.pipeline._log import last_segment, open_log
 from evalspan.pipeline._poison import SetAsideError
 from evalspan.pipeline._settings import Settings
@@ -28,6 +29,8 @@ log = structlog.get_logger()
 
 POLL_SECONDS: Final = 0.1
 LONGEST_RETRY_SECONDS: Final = 30.0
+# Half of what the parent waits: a segment begun before and no longer than that ends in time.
+DRAIN_SECONDS: Final = 15.0
 # The part ends as it must; its parent starts it again.
 EXIT_AGAIN: Final = 3
 
@@ -110,8 +113,11 @@ def _pipeline(settings: Settings, stop: Stop) -> int:
         settings, tables, evaluator, shown, checklists=checklists, stop=lambda: bool(stop)
     )
 
+    receiver = ReceiverWord()
+
     def read() -> Iterable[metrics.Gauge]:
-        return gauges(settings, write, evaluator, checklists, dict(tables.failed_merges))
+        failed_merges = dict(tables.failed_merges)
+        return gauges(settings, write, evaluator, checklists, failed_merges, receiver)
 
     shown.add_source(read)
     pages = {"/reports/": _reports(settings)}
@@ -146,16 +152,24 @@ def _reports(settings: Settings) -> Callable[[str, str], metrics.Page]:
     return answer
 
 
-def _loop(write: WriteSide, stop: Stop, look: Callable[[], None]) -> None:
+def _loop(
+    write: WriteSide,
+    stop: Stop,
+    look: Callable[[], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
     """Take segments as they close; what the disk refuses is tried again, with growing waits.
 
-    `look` counts what another process has committed. A segment that is left when it is time
-    to stop comes again at the next start.
+    `look` counts what another process has committed. When it is time to stop, segments are
+    taken for `DRAIN_SECONDS` more; one that is left comes again at the next start.
     """
     wait = POLL_SECONDS
-    while True:
+    drain = _Drain(stop, clock)
+    while not drain.is_over():
         segments = write.waiting()
         for segment in segments:
+            if drain.is_over():
+                break
             try:
                 write.step(segment)
                 wait = POLL_SECONDS
@@ -173,3 +187,19 @@ def _loop(write: WriteSide, stop: Stop, look: Callable[[], None]) -> None:
             return
         if not segments:
             stop.wait(POLL_SECONDS)
+    log.info("stopped_behind", segments=len(write.waiting()), why="they wait for the next start")
+
+
+class _Drain:
+    """How long segments are taken after it became time to stop."""
+
+    def __init__(self, stop: Stop, clock: Callable[[], float]) -> None:
+        self._stop = stop
+        self._clock = clock
+        self._not_told_at = clock()
+
+    def is_over(self) -> bool:
+        """Ask before each segment: the time of the one that the stop came in counts."""
+        if not self._stop:
+            self._not_told_at = self._clock()
+        return self._clock() - self._not_told_at >= DRAIN_SECONDS

@@ -4,7 +4,7 @@ import importlib
 import inspect
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from evalspan import plugin
 
@@ -66,6 +66,8 @@ _WORDS: Final[Mapping[Any, str]] = {
 
 def _words(annotation: Any) -> str:  # noqa: ANN401 - a typing form
     origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _words(parts[0])
     if origin in {Union, types.UnionType}:
         return " or ".join(_words(part) for part in parts if part is not type(None))
     if origin is Literal:

@@ -6,11 +6,15 @@ begins; where the file says that it began often enough and never ended, the work
 tried apart, in another process, to find what is to blame. That is written down
 before anything is done about it, so that who comes to the segment again comes to
 the same rows.
+
+Only a death that nobody asked for counts: when it is time to stop, the note of the
+stage that runs is taken back, since its parent kills a process that takes too long.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, Final
 
 import polars as pl
@@ -18,7 +22,7 @@ import pyarrow as pa
 import structlog
 
 from evalspan import decode, evaluate, normalize, settle, store, wal
-from evalspan.pipeline._trial import Trial, culprits, unknown
+from evalspan.pipeline._trial import StoppedError, Trial, culprits, unknown
 from evalspan.pipeline._word import read_word, write_word
 
 log = structlog.get_logger()
@@ -26,6 +30,9 @@ log = structlog.get_logger()
 # So often may the process end at one stage of one segment before something is left out.
 CRASHES: Final = 3
 _AT_DECODING: Final = ("decode", "normalize")
+# So many spans and log records are tried one by one; requests beyond are tried as a whole.
+MOST_TRIED_PARTS: Final = 10_000
+_POLL_SECONDS: Final = 0.1
 
 Part = tuple[int, int]
 
@@ -47,45 +54,51 @@ class Poison:
         """Go on with what the files in `folder` say; without one nothing is remembered.
 
         `new_settler` and `new_evaluator` make those that are tried, in another process. `stop`
-        says whether it is time to stop: what looks for something to blame raises StoppedError.
+        says whether it is time to stop: what looks for something to blame raises StoppedError,
+        and a stage that ends the process from then on is not noted.
         """
         self._folder = folder
         self._new_settler = new_settler
         self._new_evaluator = new_evaluator
         self._stop = stop
         self._log_id = ""
-        self._begun: dict[str, int] = {}
+        self._deaths: dict[str, int] = {}
+        self._running = ""
         self._decided: dict[str, dict[str, list[list[Any]]]] = {}
 
     @contextmanager
     def watch(self, segment: wal.Segment, stage: str) -> Iterator[None]:
         """Note that a stage begins, and that it ended; what the disk refuses is no crash."""
         self._of(segment.log_id)
-        key = f"{segment.number}:{stage}"
-        self._begun[key] = self._begun.get(key, 0) + 1
+        key = self._running = f"{segment.number}:{stage}"
         self._note()
         try:
-            yield
+            with self._taken_back_at_stop():
+                yield
         except (store.StoreError, OSError):
             self._ended(key)
             raise
-        if stage == "decode":  # the next one begins at once, and says so in the same breath
-            self._begun.pop(key)
-        else:
-            self._ended(key)
+        except (KeyboardInterrupt, SystemExit, StoppedError):  # asked for
+            self._running = ""
+            self._note()
+            raise
+        # The stage after decode begins at once, and says so in the same breath.
+        self._ended(key, note=stage != "decode")
 
     def aside(self, segment: wal.Segment) -> Mapping[Part, str]:
         """Return the spans and log records of a segment to set aside, with the reasons."""
         self._of(segment.log_id)
         for stage in _AT_DECODING:
             if self._is_due(segment, stage):
-                self._decide(segment, stage, "parts", self._bad_parts(segment, stage))
+                with self.watch(segment, _search(stage)):
+                    bad = self._bad_parts(segment, stage)
+                self._decide(segment, stage, "parts", bad)
         return {(o, p): why for o, p, why in self._known(segment.number, "parts")}
 
     def suspects_settling(self, log_id: str) -> bool:
         """Whether some segment has to be looked at for traces that cannot be settled."""
         self._of(log_id)
-        stages = (key.partition(":")[2] for key, n in self._begun.items() if n >= CRASHES)
+        stages = (key.partition(":")[2] for key, n in self._deaths.items() if n >= CRASHES)
         return "settle" in stages
 
     def unsettled(self, segment: wal.Segment) -> Mapping[str, tuple[int, str]]:
@@ -149,35 +162,34 @@ class Poison:
             with suppress(OSError):  # a full disk: next time
                 self._write("poison.json", kept, sync=True)
                 self._decided = kept
-        begun = {k: n for k, n in self._begun.items() if int(k.partition(":")[0]) >= below}
-        if len(begun) < len(self._begun):
-            self._begun = begun
+        deaths = {k: n for k, n in self._deaths.items() if int(k.partition(":")[0]) >= below}
+        if len(deaths) < len(self._deaths):
+            self._deaths = deaths
             self._note()
 
     def _bad_parts(self, segment: wal.Segment, stage: str) -> list[list[Any]]:
+        """Return what to set aside: spans, or whole requests where a search for those died."""
         records = list(wal.read(segment))
         known = {(o, p) for o, p, _ in self._known(segment.number, "parts")}
         whole = [(record.offset, decode.ALL) for record in records]
+        died = self._times(segment, _search(stage))
 
-        def without(some: Sequence[Part], among: Sequence[Part]) -> tuple[Any, ...]:
-            return stage, segment, {*known, *among} - set(some)
+        def bad(units: Sequence[Part]) -> list[tuple[Part, str]]:
+            def without(some: Sequence[Part]) -> tuple[Any, ...]:
+                return stage, segment, {*known, *units} - set(some)
 
-        requests = self._culprits(
-            _decodes, whole, lambda some: without(some, whole), segment, stage
-        )
-        why = {offset: how for (offset, _), how in requests}
-        parts = [
-            (record.offset, part)
-            for record in records
-            if record.offset in why
-            for part in range(decode.count_items(record.payload)) or [decode.ALL]
-        ]
+            return self._culprits(_decodes, units, without, segment, stage)
+
+        if died >= 2 * CRASHES:
+            why = dict.fromkeys((o for o, _ in whole), f"and the search for it died {died} times")
+        else:
+            why = {offset: how for (offset, _), how in bad(whole)}
         found: list[tuple[Part, str]] = []
-        if self._times(segment, stage) < 2 * CRASHES:
-            found = self._culprits(
-                _decodes, parts, lambda some: without(some, parts), segment, stage
-            )
-        found = found or [(part, f"{why[part[0]]}, its request as a whole") for part in parts]
+        if died < CRASHES and self._times(segment, stage) < 2 * CRASHES:
+            found = bad(_parts([record for record in records if record.offset in why]))
+        found = found or [
+            ((offset, decode.ALL), f"{how}, its request as a whole") for offset, how in why.items()
+        ]
         return [[offset, part, f"stage {stage} {how}"] for (offset, part), how in found]
 
     def _culprits(
@@ -204,8 +216,8 @@ class Poison:
         return self._times(segment, stage) >= CRASHES
 
     def _times(self, segment: wal.Segment, stage: str) -> int:
-        """Return how often a stage of a segment has begun and not ended."""
-        return self._begun.get(f"{segment.number}:{stage}", 0)
+        """Return how often a stage of a segment ended the process."""
+        return self._deaths.get(f"{segment.number}:{stage}", 0)
 
     def _decide(self, segment: wal.Segment, stage: str, kind: str, lines: list[list[Any]]) -> None:
         """Write down what is left out, then count the crashes of that stage anew."""
@@ -223,18 +235,43 @@ class Poison:
     def _known(self, number: int, kind: str) -> list[list[Any]]:
         return self._decided.get(str(number), {}).get(kind, [])
 
-    def _ended(self, key: str) -> None:
-        self._begun.pop(key, None)
-        self._note()
+    def _ended(self, key: str, *, note: bool = True) -> None:
+        self._running = ""
+        self._deaths.pop(key, None)
+        if note:
+            self._note()
 
     def _note(self) -> None:
+        """Write down what ended the process, as if the stage that runs did, but for a stop."""
+        deaths = dict(self._deaths)
+        if self._running and not self._stop():
+            deaths[self._running] = deaths.get(self._running, 0) + 1
         with suppress(OSError):  # a full disk loses a note, and no work that is done already
-            self._write("crashes.json", self._begun)
+            self._write("crashes.json", deaths)
+
+    @contextmanager
+    def _taken_back_at_stop(self) -> Iterator[None]:
+        """Note anew, as soon as it is time to stop, while a stage keeps this thread busy."""
+        ended = Event()
+
+        def listen() -> None:
+            while not ended.wait(_POLL_SECONDS):
+                if self._stop():
+                    self._note()
+                    return
+
+        thread = Thread(target=listen, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def _of(self, log_id: str) -> None:
         """Read the files of this log; those of another one say nothing about it."""
         if self._log_id != log_id:
-            self._begun = self._read("crashes.json", log_id)
+            self._deaths = self._read("crashes.json", log_id)
             self._decided = self._read("poison.json", log_id)
             self._log_id = log_id
 
@@ -246,6 +283,21 @@ class Poison:
         if self._folder is not None:
             word = {"log_id": self._log_id, "segments": segments}
             write_word(self._folder / name, word, sync=sync)
+
+
+def _search(stage: str) -> str:
+    """Return the name of the search for what a stage dies of, which may die of it as well."""
+    return f"{stage}:search"
+
+
+def _parts(records: Sequence[wal.Record]) -> list[Part]:
+    """Return the spans and log records of requests; a request as a whole where it has too many."""
+    parts: list[Part] = []
+    for record in records:
+        count = decode.count_items(record.payload)
+        few = 0 < count <= MOST_TRIED_PARTS - len(parts)
+        parts += [(record.offset, n) for n in (range(count) if few else (decode.ALL,))]
+    return parts
 
 
 def _decodes(stage: str, segment: wal.Segment, without: set[Part]) -> None:

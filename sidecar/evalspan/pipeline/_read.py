@@ -38,9 +38,12 @@ class ReadSide:
 
     def checks(self, now: datetime, since: datetime | None = None) -> list[tuple[str, str]]:
         """Return check and item of every stream of verdicts there is."""
-        scores = self.view.scores(since=since or now - self._settings.analysis.history)
-        verdicts = scores.filter(pl.col("verdict").is_not_null()).select("check", "item").unique()
-        return sorted(verdicts.collect().iter_rows())
+        scores = self.scores(now, since).filter(pl.col("verdict").is_not_null())
+        return sorted(scores.select("check", "item").unique().collect().iter_rows())
+
+    def scores(self, now: datetime, since: datetime | None = None) -> pl.LazyFrame:
+        """Return SCORES since a time; without one those of the history that is looked at."""
+        return self.view.scores(since=since or now - self._settings.analysis.history)
 
     def verdicts(self, check: str, item: str, now: datetime) -> pl.DataFrame:
         """Return the verdicts of one check in the form that detect and explain read."""

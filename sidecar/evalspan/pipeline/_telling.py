@@ -140,7 +140,8 @@ class Telling:
 
     def _tell(self, side: ReadSide, change: _Change, newest: _Change, now: datetime) -> None:
         row = change.row
-        log.info("state", state=row["state"], direction=row["direction"], why=row["reason"])
+        names = ("id", "check", "slice", "state", "direction")
+        log.info("state", **{name: row[name] for name in names}, why=row["reason"])
         made = self._report(side, row, now)
         if PAGE in change.missing and change is newest:
             report.save(made, self._settings.reports_folder)

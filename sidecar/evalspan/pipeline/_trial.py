@@ -1,10 +1,11 @@
 """Try work that ended this process in another one, and find what is to blame for it."""
 
+import math
 import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -16,6 +17,9 @@ MOST_TRIALS: Final = 200
 MOST_SECONDS: Final = 3600.0
 # Well above what a hanging check of the user's own takes: three times its time limit of 10 s.
 WORK_SECONDS: Final = 300.0
+_TOOK: Final = "took more than"
+# A try that takes too long costs minutes, one that works may be short: few rounds of many.
+_PIECES_OF_SLOW: Final = 8
 _POLL_SECONDS: Final = 0.1
 
 
@@ -56,7 +60,7 @@ class Trial:
             process.join()
             self._child = None
             if process.exitcode == -signal.SIGALRM:
-                return f"took more than {self._limit_seconds:g} s"
+                return f"{_TOOK} {self._limit_seconds:g} s"
             return f"ended the process ({_how(process.exitcode)})"
 
     def close(self) -> None:
@@ -121,9 +125,11 @@ def culprits(
     """Return the units without which the work does not fail, each with how it failed.
 
     Halves are tried with everything that is good so far, so that units which fail only
-    together are found too: the later of them is to blame. Nothing if it does not fail with
-    all of them, or fails without any. A search ends after `MOST_TRIALS` or `MOST_SECONDS`;
-    parts that fail and were not halved any more are then blamed as a whole, and say so.
+    together are found too: the later of them is to blame. But many units may take long and
+    none of them be to blame: that is said only of one that takes too long alone. Nothing if
+    it does not fail with all of them, or fails without any. A search ends after `MOST_TRIALS`
+    or `MOST_SECONDS`; parts that end the process and were not halved any more are then blamed
+    as a whole, and say so.
     """
     search = _Search(fails, clock)
     why = search.fails(units) if units else ""
@@ -139,27 +145,62 @@ class _Search:
         self._good: list[Any] = []
 
     def fails(self, units: Sequence[Any]) -> str:
-        self._left -= 1
-        return self._fails([*self._good, *units])
+        """Try units with the good ones, which are let go where they take too long together."""
+        how = self._tried([*self._good, *units])
+        if self._good and _is_slow(how):
+            self._good = []
+            how = self._tried(units)
+        return how
 
     def bad(self, units: Sequence[Any], why: str) -> list[tuple[Any, str]]:
         """Return the bad ones of units that are known to fail; the others are good from now on.
 
-        The larger parts are halved first, so that little is left unknown when it has to end.
+        The larger parts are cut first, so that little is left unknown when it has to end.
         """
         parts, found = deque([(range(len(units)), why)]), list[tuple[int, str]]()
         while parts:
             part, why = parts.popleft()
-            if len(part) == 1 or self._left <= 0 or self._clock() >= self._until:
+            if len(part) == 1:
+                found.append((part.start, why))
+            elif not self._is_over():
+                parts += (self._slow if _is_slow(why) else self._failing)(units, part)
+            elif not _is_slow(why):
                 found += [(place, why + unknown(len(part))) for place in part]
-                continue
-            middle = len(part) // 2
-            for half in (part[:middle], part[middle:]):
-                if how := self.fails(units[half.start : half.stop]):
-                    parts.append((half, how))
-                else:
-                    self._good += units[half.start : half.stop]
         return [(units[place], why) for place, why in sorted(found)]
+
+    def _failing(self, units: Sequence[Any], part: range) -> Iterator[tuple[range, str]]:
+        """Yield the halves of a part that fail, with how."""
+        for half in _cut(part, 2):
+            some = units[half.start : half.stop]
+            if how := self.fails(some):
+                yield half, how
+            else:
+                self._good += some
+
+    def _slow(self, units: Sequence[Any], part: range) -> Iterator[tuple[range, str]]:
+        """Yield the pieces that fail, each without any others, of a part that takes too long."""
+        for piece in _cut(part, _PIECES_OF_SLOW):
+            if self._is_over():
+                return
+            if how := self._tried(units[piece.start : piece.stop]):
+                yield piece, how
+
+    def _tried(self, units: Sequence[Any]) -> str:
+        self._left -= 1
+        return self._fails(units)
+
+    def _is_over(self) -> bool:
+        return self._left <= 0 or self._clock() >= self._until
+
+
+def _is_slow(how: str) -> bool:
+    return how.startswith(_TOOK)
+
+
+def _cut(part: range, count: int) -> list[range]:
+    """Return at most so many pieces of a part, of equal length but for the last."""
+    length = math.ceil(len(part) / count)
+    return [part[start : start + length] for start in range(0, len(part), length)]
 
 
 def unknown(count: int) -> str:

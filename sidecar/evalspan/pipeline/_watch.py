@@ -11,6 +11,7 @@ import structlog
 from evalspan.pipeline._accounts import Accounts
 from evalspan.pipeline._build import store_of, views_of
 from evalspan.pipeline._judge import Judging
+from evalspan.pipeline._key import warn_of_key
 from evalspan.pipeline._read import ReadSide
 from evalspan.pipeline._report import Post, flush, outbox_of
 from evalspan.pipeline._settings import Settings
@@ -36,6 +37,7 @@ class Stopping(Protocol):
 
 def watch(settings: Settings, stop: Stopping) -> int:
     """Look again and again until told to stop; returns the exit code."""
+    warn_of_key(settings)
     tables = store_of(settings)
     views = views_of(settings, tables)
     sides = [ReadSide(settings, tables, views[name]) for name in settings.analysis.views]

@@ -240,7 +240,8 @@ class WriteSide:
                 evaluated = self._evaluator.evaluate(spans, context, segment=taken.number)
             for left_out, reasons in (self._held.given_up(taken.number), (bad, why)):
                 if left_out.height:
-                    evaluated += self._evaluator.refuse(left_out, reasons, segment=taken.number)
+                    with self._poison.watch(segment, "refuse"):
+                        evaluated += self._evaluator.refuse(left_out, reasons, segment=taken.number)
             taken.evaluated = evaluated
         return taken.evaluated
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, field_serializer
 
 from evalspan import receive as room
 from evalspan import wal
+from evalspan.processes._descriptors import raise_descriptor_limit
 from evalspan.processes._part import Stop
 
 log = structlog.get_logger()
@@ -57,6 +58,7 @@ def receive(
     annotate: Callable[[bytes], bytes] | None = None,
 ) -> int:
     """Take requests into the log until told to stop; returns the exit code. Closes `writer`."""
+    raise_descriptor_limit()
     counters = room.Counters({"wal_bytes": lambda: float(writer.bytes_on_disk)})
     word = run_folder / "receiver.json"
     counters.count_on_from(word)

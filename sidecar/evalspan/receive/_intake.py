@@ -6,6 +6,7 @@ and a message that the transport refuses (too large, not decompressible) is coun
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any, Final, Never, cast
@@ -24,6 +25,18 @@ Code = grpc.StatusCode
 
 # What has come whole is read within milliseconds; with less time than this, nobody would be served.
 _SHORTEST_READ_SECONDS: Final = 0.02
+# For the event loop to hand on what came while it stood still.
+_GRACE_SECONDS: Final = 0.001
+# Taken for the mean until there is one.
+_USUAL_READ_SECONDS: Final = 0.001
+# The mean time of reading is that of about as many requests.
+_READS_IN_MEAN: Final = 16
+
+
+async def _is_there(reader: "asyncio.Task[Any]") -> bool:
+    """Say whether a message has come, once what the transport has is looked at."""
+    await asyncio.wait({reader}, timeout=_GRACE_SECONDS)
+    return reader.done()
 
 
 class RefusedError(Exception):
@@ -45,7 +58,10 @@ class Intake:
         self.counters = counters
         self.stopping = False
         self._tasks: set[asyncio.Task[bytes | RefusedError]] = set()
-        self._budget = Budget(settings.max_in_flight_mib * 2**20, counters, self._someone_waits)
+        self._places = settings.max_in_flight_mib // settings.max_message_mib
+        limit_bytes = settings.max_in_flight_mib * 2**20
+        self._budget = Budget(limit_bytes, counters, self._someone_waits, self._most_waiting)
+        self._read_seconds = _USUAL_READ_SECONDS
         self._reading: dict[asyncio.Timeout, float] = {}
         self._pace_seconds = 0.0
         self._unfinished = 0
@@ -110,12 +126,22 @@ class Intake:
         return cast("bytes", message)
 
     async def _message(self, context: Context, limit: asyncio.Timeout) -> Any:  # noqa: ANN401 - as read
-        self._reading[limit] = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self._reading[limit] = loop.time()
         self._hurry()
+        reader = asyncio.ensure_future(context.read())
         try:
-            return await context.read()
+            await asyncio.wait({reader})
+        except asyncio.CancelledError:
+            # The time may be over because this process stood still, with the message there; and
+            # gRPC ends the call itself where it has refused the message, which read() says.
+            if not reader.done() and not (limit.expired() and await _is_there(reader)):
+                raise
         finally:
-            self._reading.pop(limit, None)
+            reader.cancel()
+            took_seconds = loop.time() - self._reading.pop(limit)
+            self._read_seconds += (took_seconds - self._read_seconds) / _READS_IN_MEAN
+        return reader.result()
 
     def _someone_waits(self) -> None:
         """All who wait shall have their turn within half of busy_wait: the more, the faster.
@@ -125,10 +151,17 @@ class Intake:
         settings, waiting = self.settings, self._budget.waiting
         if waiting == 1:
             self._pace_seconds = settings.crowded_read_timeout.total_seconds()
-        places = settings.max_in_flight_mib // settings.max_message_mib
-        share = settings.busy_wait.total_seconds() / 2 * places / (places + waiting)
+        share = settings.busy_wait.total_seconds() / 2 * self._places / (self._places + waiting)
         self._pace_seconds = min(self._pace_seconds, max(share, _SHORTEST_READ_SECONDS))
         self._hurry()
+
+    def _most_waiting(self) -> int:
+        """How many would have their turn within half of busy_wait, as fast as it goes now.
+
+        Those beyond are refused at once: they would wait for nothing, and others with them.
+        """
+        turn_seconds = min(self._read_seconds, _SHORTEST_READ_SECONDS) / self._places
+        return math.ceil(self.settings.busy_wait.total_seconds() / 2 / turn_seconds)
 
     def _hurry(self) -> None:
         """As many senders as wait for a place, those that began first, have less time left.

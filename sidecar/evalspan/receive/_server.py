@@ -8,6 +8,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from evalspan.receive._annotate import SERVICE, annotate_handlers
+from evalspan.receive._connections import connection_options
 from evalspan.receive._counters import Counters
 from evalspan.receive._export import SERVICES, Append, export_handlers
 from evalspan.receive._intake import Intake
@@ -88,6 +89,7 @@ def _options(settings: ReceiveSettings) -> list[tuple[str, int]]:
         # a Collector with keepalive on is not an attack
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _SHORTEST_PING_MS),
+        *connection_options(),
     ]
 
 

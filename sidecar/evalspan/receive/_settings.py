@@ -34,8 +34,9 @@ class ReceiveSettings(Strict):
         default=timedelta(seconds=3),
         ge=timedelta(0),
         description="How long a request waits for its place under max_in_flight_mib: "
-        "connections take turns. The more requests wait, the less time has each to be sent, so "
-        "that all have their turn before the wait is over.",
+        "addresses take turns, and of each its connections. The more requests wait, the less "
+        "time has each to be sent, so that all have their turn before the wait is over; those "
+        "beyond what that can serve are refused at once.",
     )
     read_timeout: Duration = Field(
         default=timedelta(seconds=10),

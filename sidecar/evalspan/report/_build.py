@@ -209,8 +209,9 @@ def _name(value: str | None) -> str | None:
 
 
 def _state_time(row: Mapping[str, Any]) -> datetime | None:
-    """When the verdicts showed it; where that is not known, when it was seen."""
-    return _time(row.get("state_time") or row.get("detected_time"))
+    """When the verdicts showed it; a mute, which none shows, is as old as it was seen first."""
+    shown = None if row.get("state") == "muted" else row.get("state_time")
+    return _time(shown or row.get("detected_time"))
 
 
 def _time(value: datetime | None) -> datetime | None:
@@ -246,6 +247,7 @@ def _states(rows: Sequence[Mapping[str, Any]]) -> tuple[StateChange, ...]:
         StateChange(
             state=cut(str(row["state"]), _NAME),
             time=_state_time(row) or _utc(row["detected_time"]),
+            detected_time=_utc(row["detected_time"]),
             reason=cut(row.get("reason") or "", _EXCERPT),
         )
         for row in ordered

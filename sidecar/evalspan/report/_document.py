@@ -36,7 +36,8 @@ class Detected(Part):
     """What was detected. `slice` {} is everything; amounts are parts of a pass rate.
 
     `state` is open, worsening, recovered, muted or resolved: shown by the verdicts up to
-    `state_time`, seen at `detected_time`.
+    `state_time`, seen at `detected_time`, which is the time of the figures too. The score itself
+    changed at `change_time`.
     """
 
     kind: str
@@ -104,10 +105,11 @@ class Failures(Part):
 
 
 class StateChange(Part):
-    """A state of the regression, since when the verdicts show it, and why."""
+    """A state of the regression, since when the verdicts show it, when it was seen, and why."""
 
     state: str
     time: datetime
+    detected_time: datetime | None = None
     reason: str
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -66,7 +67,7 @@ def _of_regression(query: str, folder: Path) -> Response | None:
 
 
 _FORMS: Mapping[str, tuple[str, Callable[[Report], str]]] = {
-    "": (_HTML, html),
+    "": (_HTML, partial(html, served=True)),
     ".md": ("text/plain; charset=utf-8", markdown),
     ".json": ("application/json", lambda report: report.model_dump_json(indent=1)),
 }
@@ -166,7 +167,7 @@ def _label(name: str, value: str) -> str:
 def _rows(reports: Sequence[Report]) -> Markup:
     if not reports:
         return el("p", "No report here. A regression, when one is found, gets one.")
-    names = ("report", "state", "direction", "change", "since")
+    names = ("report", "state", "direction", "change", "changed since")
     shown = table(names, [_row(each) for each in reports[:_MOST_ROWS]], "index")
     more = len(reports) - _MOST_ROWS
     note = el("p", f"{more} more: use the filter.") if more > 0 else None
@@ -181,7 +182,7 @@ def _row(report: Report) -> tuple[Markup | str, ...]:
         badge(report.state),
         badge(found.direction.replace("_", " ")) if found else "",
         change(found.rates) if found and found.rates.effect is not None else "",
-        moment(found.change_time if found else report.created_time),
+        moment(found.change_time) if found else f"made {moment(report.created_time)}",
     )
 
 

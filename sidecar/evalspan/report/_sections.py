@@ -6,11 +6,14 @@ from functools import partial
 
 from evalspan.report._charts import both, legend, rates_over_time, shares
 from evalspan.report._diff import inline, side_by_side
-from evalspan.report._document import Exemplar, Finding, Rates, Report
+from evalspan.report._document import Exemplar, Finding, Rates, Report, StateChange
+from evalspan.report._exemplars import see_traces
 from evalspan.report._markup import Markup, el, join
 from evalspan.report._tables import table
 from evalspan.report._text import one_line
 from evalspan.report._words import (
+    changed,
+    dated,
     day,
     interval,
     moment,
@@ -20,7 +23,7 @@ from evalspan.report._words import (
     share,
     sizes,
     taken,
-    where,
+    values,
 )
 
 
@@ -29,7 +32,7 @@ def head(report: Report) -> Markup:
     badges = [badge(report.state)]
     if report.regression:
         badges.append(badge(report.regression.direction.replace("_", " ")))
-    place = where(report.slice).removeprefix(" for ") or "all traffic"
+    place = values(report.slice) or "all traffic"
     facts = [f"check {report.check}", place, *([f"view {report.view}"] if report.view else [])]
     return el(
         "header",
@@ -80,7 +83,7 @@ def numbers(report: Report) -> Markup | None:
         _tile("before", percent(rates.before), _count(rates.before_n)),
         _tile("after", percent(rates.after), _count(rates.after_n)),
         _tile("change, points", points(rates.effect), _bounds(rates)),
-        _tile("since", day(found.change_time), _since(report)),
+        _tile(changed(found.direction), day(found.change_time), _since(report)),
     ]
     if found.old or found.new:
         name = (found.version_dimension or "version").replace("_", " ")
@@ -148,19 +151,24 @@ def failing(report: Report) -> Markup | None:
     failed = report.failures
     if failed is None or not failed.reasons:
         return None
-    address = report.trace_url
     rows = [
         (
             each.words,
             f"{each.count:,} of {failed.count:,}",
             f"{each.count_before:,} of {failed.count_before:,}",
-            join(trace(e.trace_id, address, short=True) for e in each.exemplars[:1]),
+            join(trace(e.trace_id, report.trace_url) for e in each.exemplars),
         )
         for each in failed.reasons
     ]
     more = el("p", f"other reasons: {failed.others:,}", class_="muted") if failed.others else None
     names = ("reason", "failures after", "before", "example trace")
-    return el("section", el("h2", "What fails"), table(names, rows, "figures"), more)
+    return el("section", el("h2", "What fails"), table(names, rows, "figures"), more, how(report))
+
+
+def how(report: Report) -> Markup | None:
+    """Return how to look at the traces whose ids are shown."""
+    hint = see_traces(report)
+    return el("p", hint, class_="muted") if hint else None
 
 
 def states(report: Report) -> Markup | None:
@@ -171,7 +179,7 @@ def states(report: Report) -> Markup | None:
         el(
             "li",
             badge(each.state),
-            el("span", moment(each.time), class_="muted"),
+            el("span", _reached(each), class_="muted"),
             el("p", each.reason) if each.reason else None,
         )
         for each in reversed(report.states[-_MOST_STATES:])
@@ -180,6 +188,13 @@ def states(report: Report) -> Markup | None:
 
 
 _MOST_STATES = 20
+
+
+def _reached(state: StateChange) -> str:
+    """`since …, seen …`; once where that is the same."""
+    text = dated(state.state, state.time)
+    late = state.detected_time is not None and state.detected_time != state.time
+    return f"{text}, seen {moment(state.detected_time)}" if late else text
 
 
 def causes(report: Report) -> Markup | None:
@@ -221,19 +236,18 @@ def traces(exemplars: Sequence[Exemplar], trace_url: str | None) -> Markup | Non
     """Return example traces, as links where an address is known."""
     if not exemplars:
         return None
-    items = [el("li", trace(each.trace_id, trace_url)) for each in exemplars[:10]]
+    items = [el("li", trace(each.trace_id, trace_url)) for each in exemplars]
     return el("div", el("span", "Example traces", class_="muted"), el("ul", *items, class_="ids"))
 
 
-def trace(trace_id: str, trace_url: str | None, *, short: bool = False) -> Markup:
-    """Return one trace id, as a link where an address is known; `short` for tables."""
-    words = el("code", f"{trace_id[:_SHORT]}…" if short else trace_id, title=trace_id)
+def trace(trace_id: str, trace_url: str | None) -> Markup:
+    """Return one trace id, as a link where an address is known."""
+    words = el("code", trace_id)
     if trace_url is None or not _TRACE.fullmatch(trace_id):
         return words
     return el("a", words, href=trace_url.replace("{trace_id}", trace_id))
 
 
-_SHORT = 12
 _TRACE = re.compile(r"[0-9a-f]{32}")
 
 
@@ -247,22 +261,25 @@ def diffs(diff: str, words: str) -> Markup:
     )
 
 
-def facts(report: Report) -> Markup:
-    """Where the figures come from, and where to look further."""
+def facts(report: Report, *, served: bool) -> Markup:
+    """Where the figures come from, and where to look further.
+
+    The other forms of the report are beside its page where it is `served`, not beside a file.
+    """
     rows = [("report", report.id), ("created", moment(report.created_time))]
     rows += [("regression", report.regression.id)] if report.regression else []
     rows += [(f"revision of {check}", value) for check, value in report.revisions.items()]
     links = [el("a", each.title, href=each.url) for each in report.links if web(each.url)]
-    links += [
-        el("a", "JSON", href=f"{report.id}.json"),
-        el("a", "Markdown", href=f"{report.id}.md"),
-    ]
+    if served:
+        links.append(el("a", "JSON", href=f"{report.id}.json"))
+        links.append(el("a", "Markdown", href=f"{report.id}.md"))
     found = report.regression.exemplars if report.regression else ()
     return el(
         "section",
         el("h2", "Where to look"),
         traces(found, report.trace_url),
-        el("p", *(join((each, " ")) for each in links), class_="links"),
+        how(report) if report.failures is None else None,
+        el("p", *(join((each, " ")) for each in links), class_="links") if links else None,
         el("dl", *(join((el("dt", name), el("dd", el("code", value)))) for name, value in rows)),
     )
 

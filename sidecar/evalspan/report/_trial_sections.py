@@ -17,7 +17,7 @@ from evalspan.report._document import (
 from evalspan.report._markup import Markup, el, join
 from evalspan.report._sections import badge, diffs, trace
 from evalspan.report._tables import table
-from evalspan.report._words import MINUS, UNKNOWN, interval, percent, points, proposals
+from evalspan.report._words import MINUS, UNKNOWN, interval, percent, points, proposals, values
 
 _MOST_CASES = 20
 _MOST_REJECTED = 10
@@ -111,7 +111,7 @@ def checks_table(rows: Sequence[Comparison]) -> Markup | None:
 
 
 def _check(row: Comparison) -> Sequence[str]:
-    place = ", ".join(f"{name} = {value}" for name, value in row.slice.items())
+    place = values(row.slice)
     needs = f" needs {row.needs} more" if row.needs else ""
     return (
         f"{row.check} · {place}" if place else row.check,

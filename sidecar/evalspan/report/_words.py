@@ -80,11 +80,19 @@ def sizes(rates: Rates) -> str:
 
 
 def of_failures(reason: FailureReason, failed: Failures) -> str:
-    """`31 of 32 failures (0 of 19 before)`."""
-    text = f"{reason.count:,} of {failed.count:,} failures"
+    """`the reason of 31 of 32 failures since, and of none of 19 before`."""
+    noun = "failure" if failed.count == 1 == reason.count else "failures"
+    text = f"the reason of {_part(reason.count, failed.count)} {noun} since"
     if not failed.count_before:
         return text
-    return f"{text} ({reason.count_before:,} of {failed.count_before:,} before)"
+    return f"{text}, and of {_part(reason.count_before, failed.count_before)} before"
+
+
+def _part(n: int, whole: int) -> str:
+    """`31 of 32`, `all 32`, `none of 32`."""
+    if n == whole:
+        return "the 1" if n == 1 else f"all {n:,}"
+    return f"{n:,} of {whole:,}" if n else f"none of {whole:,}"
 
 
 def moment(time: datetime | None) -> str:
@@ -99,7 +107,12 @@ def day(time: datetime | None) -> str:
 
 def where(place: dict[str, str]) -> str:
     """` for customer = acme`; nothing for everything."""
-    return " for " + ", ".join(f"{k} = {v}" for k, v in place.items()) if place else ""
+    return f" for {values(place)}" if place else ""
+
+
+def values(place: dict[str, str]) -> str:
+    """`customer = acme, model = (none)`."""
+    return ", ".join(f"{k} = {v if v.strip() else '(none)'}" for k, v in place.items())
 
 
 def title(check: str, regression: Regression | None, optimization: Optimization | None) -> str:
@@ -119,6 +132,11 @@ _TITLES = {
 }
 
 
+def changed(direction: str) -> str:
+    """`fell since`, `rose since`, `moved since`: what the time of the change is called."""
+    return f"{_TITLES.get(direction, 'fell').split()[0]} since"
+
+
 def summary(
     check: str,
     regression: Regression | None,
@@ -136,7 +154,7 @@ def _what(check: str, regression: Regression | None) -> str:
         return ""
     rates = regression.rates
     since = f"Since {moment(regression.change_time)}" if regression.change_time else "Lately"
-    facts = ", ".join(each for each in (sizes(rates), _seen(regression)) if each)
+    facts = "; ".join(each for each in (sizes(rates), _seen(regression)) if each)
     count = f" ({facts})" if facts else ""
     mixed = regression.direction == "mix_shift"
     told = before_after(rates.before, rates.after) if mixed else movement(rates)
@@ -146,18 +164,29 @@ def _what(check: str, regression: Regression | None) -> str:
 
 
 def _seen(regression: Regression) -> str:
-    """When the figures were taken: those of a later look can differ."""
-    time = regression.detected_time or regression.state_time
-    why = _SEEN.get(regression.state, f"when it was {regression.state}")
-    return f"as of {moment(time)}, {why}" if time else ""
+    """`open since …, figures of …`: the state was shown first, the figures were taken later."""
+    time = regression.state_time
+    facts = (f"{regression.state} {dated(regression.state, time)}", _figures(regression))
+    return ", ".join(each for each in facts if each) if time else ""
 
 
-_SEEN = {
-    "open": "when it was raised",
-    "worsening": "when it fell further",
-    "recovered": "when it was back, without the time since",
-    "resolved": "when it ended, without the time since",
-}
+def _figures(regression: Regression) -> str:
+    if regression.state in _ENDED:
+        return "figures of the time before that"
+    if regression.detected_time == regression.state_time:
+        return "figures of then"
+    return f"figures of {moment(regression.detected_time)}" if regression.detected_time else ""
+
+
+_ENDED = {"recovered", "resolved"}
+
+
+def dated(state: str, time: datetime | None) -> str:
+    """`since 1 Mar 2026 12:00 UTC`; of a mute and an end, which do not last, `on` that time."""
+    return f"{'on' if state in _MOMENTS else 'since'} {moment(time)}"
+
+
+_MOMENTS = {"muted", "resolved"}
 
 
 def taken(report: Report) -> str:
@@ -231,4 +260,7 @@ def _why(findings: tuple[Finding, ...]) -> str:
 
 
 def _tried(optimization: Optimization | None) -> str:
-    return f"A prompt change was searched for. {optimization.summary}" if optimization else ""
+    if optimization is None:
+        return ""
+    became = f" and {optimization.verdict}:" if optimization.accepted else "."
+    return f"A prompt change was searched for{became} {optimization.summary}"

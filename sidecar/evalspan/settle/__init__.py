@@ -10,7 +10,7 @@ when its first one arrived `max_age` ago. On the way out
 
 - content that came as log records fills the empty columns of its span,
 - prompt name and version, conversation, user and the configured dimensions come
-  down from the spans above (see `_dimensions`),
+  down from the spans above, cut to `model.LONGEST_LABEL` characters (see `_dimensions`),
 - of the LLM spans that report one call, one counts (see `_duplicates`); reports in
   different traces are recognised only if both traces settle at the same push.
 
@@ -184,7 +184,7 @@ class Settler:
         columns = ["trace_id", "attempt", "segment", "reason"]
         rows = pl.DataFrame(pl.from_arrow(earlier.select(columns))).sort("segment", "attempt")
         for trace_id, attempt, segment, reason in rows.iter_rows():
-            self._memory.note(trace_id, attempt, segment)
+            self._memory.recall(trace_id, attempt, segment)
             self._before.setdefault(segment, {})[trace_id] = reason
 
     def _settle(self, ripe: list[Ripe], segment: int, expire_us: int | None) -> Settlement:

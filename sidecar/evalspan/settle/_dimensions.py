@@ -8,10 +8,9 @@ import numpy as np
 import polars as pl
 
 from evalspan.config import Dimension
+from evalspan.model import LONGEST_LABEL
 from evalspan.settle._lineage import NOWHERE, Lineage, codes, nearest
 
-# A dimension stands on every score and series, so a longer value is cut to so many characters.
-LONGEST: Final = 200
 # Columns of SPANS that a span takes from above where it has none of its own.
 INHERITED: Final = ("prompt_name", "prompt_version", "conversation_id", "user_id")
 
@@ -22,11 +21,12 @@ def inherit(
     """Fill INHERITED and add one String column per dimension.
 
     A dimension: the span's own value, else the nearest ancestor's, else the
-    root's, else the resource's, at most LONGEST characters of it. An inherited
-    column: the span's own value, else the nearest ancestor's, else the one that
-    all spans of the trace share. A prompt version is taken only from a span that
-    speaks of the same prompt.
+    root's, else the resource's. An inherited column: the span's own value, else the
+    nearest ancestor's, else the one that all spans of the trace share. A prompt
+    version is taken only from a span that speaks of the same prompt. Of all of these,
+    own values included, LONGEST_LABEL characters are left, before any is inherited.
     """
+    spans = spans.with_columns(_cut(spans[name]) for name in INHERITED)
     own = {name: _from_above(spans[name], tree) for name in INHERITED if _some_null(spans[name])}
     if "prompt_version" in own:
         own["prompt_version"] = _same_prompt(spans, own["prompt_version"], tree)
@@ -38,15 +38,21 @@ def inherit(
         )
     resources: dict[str, pl.Series] = {}
     for name, dimension in dimensions.items():
-        values = _from_above(_own_values(spans, dimension), tree)
+        values = _from_above(_cut(_own_values(spans, dimension)), tree)
         values = _from_root(values, tree)
         if dimension.attribute is not None and _some_null(values):
             values = _or(values, _of_resource(spans, dimension.attribute))
-        resources[name] = values.str.head(LONGEST)
+        resources[name] = values
     return spans.with_columns(
         *(values.alias(name) for name, values in filled.items()),
         *(values.alias(name) for name, values in resources.items()),
     )
+
+
+def _cut(values: pl.Series) -> pl.Series:
+    """Return the texts themselves where none is too long, which costs next to nothing."""
+    some_long = (values.str.len_bytes() > LONGEST_LABEL).any()
+    return values.str.head(LONGEST_LABEL) if some_long else values
 
 
 def _some_null(values: pl.Series) -> bool:
@@ -165,7 +171,8 @@ def _of_resource(spans: pl.DataFrame, key: str) -> pl.Series:
     heads = texts.gather(np.flatnonzero(np.diff(run, prepend=-1)))
     distinct = heads.drop_nulls().unique()
     values = {text: resource_value(text, key) for text in distinct}
-    return heads.replace_strict(values, default=None, return_dtype=pl.String).gather(run)
+    found = heads.replace_strict(values, default=None, return_dtype=pl.String)
+    return _cut(found).gather(run)
 
 
 def resource_value(text: str, key: str) -> str | None:

@@ -1,5 +1,6 @@
 """What is remembered of settled traces, for spans that come late."""
 
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
@@ -36,14 +37,32 @@ class Memory:
         Attempts at this segment or later are those of an earlier life of the process:
         the segment is read again and they are about to be made again.
         """
-        known = self._attempts.get(trace_id, ())
-        return max((number for at, number in known if at < segment), default=0)
+        known = self._attempts.get(trace_id, [])
+        before = bisect_left(known, (segment,))
+        return known[before - 1][1] if before else 0
+
+    def recall(self, trace_id: str, attempt: int, segment: int) -> None:
+        """Remember an attempt of an earlier life, of whose segments any may be read again.
+
+        They come in the order of segments.
+        """
+        known = self._attempts.pop(trace_id, [])
+        known.append((segment, attempt))
+        self._put(trace_id, known)
 
     def note(self, trace_id: str, attempt: int, segment: int) -> None:
-        """Remember an attempt; the traces that were longest unheard of are forgotten."""
+        """Remember an attempt, and of those before it the latest: nobody asks for others.
+
+        Segments come in order, so that what is asked about next is this one or a later one.
+        """
         known = self._attempts.pop(trace_id, [])
+        del known[: max(0, bisect_left(known, (segment,)) - 1)]
         if (segment, attempt) not in known:
-            known.append((segment, attempt))
+            insort(known, (segment, attempt))
+        self._put(trace_id, known)
+
+    def _put(self, trace_id: str, known: list[tuple[int, int]]) -> None:
+        """Remember these attempts; the traces that were longest unheard of are forgotten."""
         self._attempts[trace_id] = known
         for oldest in list(islice(self._attempts, max(0, len(self._attempts) - self._max_traces))):
             del self._attempts[oldest]

@@ -1,5 +1,7 @@
 """The writer: any thread hands records in, one thread writes them in groups."""
 
+import errno
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +18,8 @@ from evalspan.wal._recover import locked, recover_locked
 from evalspan.wal._settings import WalSettings
 
 _SIGNALS: Final = frozenset({Kind.TRACES, Kind.LOGS})
+_NO_DESCRIPTOR: Final = {errno.EMFILE, errno.ENFILE}
+_RETRY_SECONDS: Final = 1.0
 
 
 class Writer:
@@ -97,7 +101,7 @@ class Writer:
         try:
             while self._wait():
                 self._write(self._take())
-                self._log.tick()
+                self._tick()
             self._log.close()
         except Exception as error:  # noqa: BLE001 - whoever waits for an answer must get it
             self._fail(error)
@@ -131,11 +135,23 @@ class Writer:
         except LogFullError as error:  # of this batch only: the log is whole and goes on
             _refuse(batch, error)
         except Exception as error:
-            _refuse(batch, error)
-            raise
+            missing = _missing_descriptor(error)
+            _refuse(batch, missing or error)
+            if not missing:  # what a write opens is a new segment: without it the log is as it was
+                raise
         else:
             for record in batch:
                 record.future.set_result(number)
+
+    def _tick(self) -> None:
+        """Let the log do what is due; a second later where it could not open what that takes."""
+        if self._log.seconds_until_tick() != 0:
+            return
+        if _can_open_two(self._directory):
+            self._log.tick()
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing, _RETRY_SECONDS)
 
     def _fail(self, error: Exception) -> None:
         failure = LogFailedError(f"{self._directory}: the log has stopped: {error}")
@@ -154,6 +170,29 @@ def _signal(kind: str) -> Kind:
         message = f"a record is traces or logs, not {kind!r}"
         raise ValueError(message)
     return Kind(kind)
+
+
+def _missing_descriptor(error: Exception) -> OSError | None:
+    """Return what to tell the sender where `error` says that no file can be opened for now."""
+    for reason in (error, error.__cause__):
+        if isinstance(reason, OSError) and reason.errno in _NO_DESCRIPTOR:
+            hint = f"{reason.strerror}: none is left for the log; raise the limit of open files"
+            return OSError(reason.errno, hint)
+    return None
+
+
+def _can_open_two(directory: Path) -> bool:
+    """Whether a segment and its folder can be open at once, as beginning or ending one takes."""
+    with ExitStack() as opened:
+        try:
+            for _ in range(2):
+                descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                opened.callback(os.close, descriptor)
+        except OSError as error:
+            if error.errno not in _NO_DESCRIPTOR:
+                raise
+            return False
+    return True
 
 
 def _refuse(batch: list[Pending], error: BaseException) -> None:

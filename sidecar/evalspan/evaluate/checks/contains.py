@@ -2,15 +2,17 @@
 
 import polars as pl
 
+from evalspan.evaluate.checks._limits import Words
+
 MATCH = "role = 'llm'"
 
 
 def contains(
     spans: pl.DataFrame,
     *,
-    any: list[str] | None = None,  # noqa: A002 - reads well in the config
-    all: list[str] | None = None,  # noqa: A002 - as any
-    none: list[str] | None = None,
+    any: Words | None = None,  # noqa: A002 - reads well in the config
+    all: Words | None = None,  # noqa: A002 - as any
+    none: Words | None = None,
     ignore_case: bool = True,
 ) -> pl.DataFrame:
     """Pass if the answer has one of `any`, each of `all`, and nothing of `none`.
@@ -21,6 +23,9 @@ def contains(
     """
     if not (any or all or none):
         msg = "give at least one of any, all and none"
+        raise ValueError(msg)
+    if never := next((n for n in none or () for term in all or () if n in term), None):
+        msg = f"no answer can pass: {never!r} is in none, and all asks for it"
         raise ValueError(msg)
     text = pl.col("output_text").str.to_lowercase() if ignore_case else pl.col("output_text")
     problems = [

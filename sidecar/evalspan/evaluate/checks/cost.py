@@ -3,12 +3,13 @@
 import polars as pl
 
 from evalspan.evaluate._prices import Prices
+from evalspan.evaluate.checks._limits import Dollars
 
 MATCH = "role = 'llm'"
 BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1)
 
 
-def cost(spans: pl.DataFrame, *, prices: Prices, max_usd: float | None = None) -> pl.DataFrame:
+def cost(spans: pl.DataFrame, *, prices: Prices, max_usd: Dollars | None = None) -> pl.DataFrame:
     """Pass if the call cost at most `max_usd` US dollars. Value: US dollars.
 
     The price comes from your own table, else the public list prices, else what the

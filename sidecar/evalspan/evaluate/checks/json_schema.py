@@ -1,12 +1,14 @@
 """Whether the answer is JSON of the shape that was agreed."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import jsonschema_rs
 import polars as pl
+from pydantic import AfterValidator
 
 from evalspan.evaluate.checks._json import read
 from evalspan.evaluate.checks._recursive import branches_into_itself
+from evalspan.evaluate.checks._schema import sound
 
 Answer = tuple[float | None, bool | None, str | None, str | None]
 MATCH = "role = 'llm' AND output_text IS NOT NULL"
@@ -22,7 +24,10 @@ _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000)
 
 
 def json_schema(
-    spans: pl.DataFrame, *, schema: dict[str, Any], allow_fence: bool = False
+    spans: pl.DataFrame,
+    *,
+    schema: Annotated[dict[str, Any], AfterValidator(sound)],
+    allow_fence: bool = False,
 ) -> pl.DataFrame:
     """Pass if the answer is JSON and fits the JSON Schema. Value: mistakes, at most 100.
 

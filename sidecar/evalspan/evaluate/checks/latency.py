@@ -2,11 +2,13 @@
 
 import polars as pl
 
+from evalspan.evaluate.checks._limits import Milliseconds
+
 MATCH = "role = 'llm'"
 BUCKETS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
 
 
-def latency(spans: pl.DataFrame, *, max_ms: float | None = None) -> pl.DataFrame:
+def latency(spans: pl.DataFrame, *, max_ms: Milliseconds | None = None) -> pl.DataFrame:
     """Pass if the call took at most `max_ms` milliseconds. Value: milliseconds.
 
     Applies to LLM calls; with a `match` of your own to any span. Without `max_ms` it

@@ -5,6 +5,8 @@ from typing import Final
 
 import polars as pl
 
+from evalspan.evaluate.checks._limits import AtLeastOne, Words
+
 MATCH = "role = 'llm' AND output_text IS NOT NULL"
 # How refusals begin; lower case, plain apostrophes.
 PHRASES: Final = (
@@ -29,7 +31,7 @@ PHRASES: Final = (
 
 
 def refusal(
-    spans: pl.DataFrame, *, phrases: list[str] | None = None, within: int = 300
+    spans: pl.DataFrame, *, phrases: Words | None = None, within: AtLeastOne = 300
 ) -> pl.DataFrame:
     """Fail if the answer begins like a refusal. Evidence: the phrase.
 

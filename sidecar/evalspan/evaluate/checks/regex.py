@@ -1,16 +1,29 @@
 """Whether a text has, or has not, a pattern."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import polars as pl
+from polars.exceptions import ComputeError
+from pydantic import AfterValidator, Field
 
 MATCH = "role = 'llm'"
+
+
+def _sound(pattern: str) -> str:
+    """Return the pattern; raises ValueError that says what is wrong with it."""
+    try:
+        pl.select(pl.lit("").str.contains(pattern))
+    except ComputeError as error:
+        lines = str(error).partition("\n\n")[0].splitlines()
+        msg = f"this is no regular expression: {lines[-1].rpartition('error: ')[2]}"
+        raise ValueError(msg) from error
+    return pattern
 
 
 def regex(
     spans: pl.DataFrame,
     *,
-    pattern: str,
+    pattern: Annotated[str, Field(min_length=1), AfterValidator(_sound)],
     expect: Literal["match", "no_match"] = "match",
     column: Literal["output_text", "input_text", "system_prompt"] = "output_text",
 ) -> pl.DataFrame:

@@ -2,11 +2,13 @@
 
 import polars as pl
 
+from evalspan.evaluate.checks._limits import Milliseconds
+
 MATCH = "role = 'llm' AND COALESCE(stream, TRUE)"
 BUCKETS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 
 
-def time_to_first_token(spans: pl.DataFrame, *, max_ms: float | None = None) -> pl.DataFrame:
+def time_to_first_token(spans: pl.DataFrame, *, max_ms: Milliseconds | None = None) -> pl.DataFrame:
     """Pass if the first piece came within `max_ms` milliseconds. Value: milliseconds.
 
     Applies to LLM calls that are not known to be unstreamed. Without `max_ms` it only

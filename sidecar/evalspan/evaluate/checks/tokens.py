@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from evalspan.evaluate.checks._limits import AtLeastOne
+
 MATCH = "role = 'llm'"
 BUCKETS = (10, 100, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000)
 
@@ -9,9 +11,9 @@ BUCKETS = (10, 100, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000)
 def tokens(
     spans: pl.DataFrame,
     *,
-    max_input: int | None = None,
-    max_output: int | None = None,
-    max_total: int | None = None,
+    max_input: AtLeastOne | None = None,
+    max_output: AtLeastOne | None = None,
+    max_total: AtLeastOne | None = None,
 ) -> pl.DataFrame:
     """Pass if no given limit is exceeded. Value: input and output tokens together.
 

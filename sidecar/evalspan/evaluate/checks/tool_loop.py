@@ -1,13 +1,16 @@
 """Whether an agent runs in circles."""
 
 from collections import Counter
+from typing import Annotated
+
+from pydantic import Field
 
 from evalspan.plugin import TraceView, Verdict
 
 MATCH = "role = 'tool'"
 
 
-def tool_loop(trace: TraceView, *, times: int = 3) -> Verdict:
+def tool_loop(trace: TraceView, *, times: Annotated[int, Field(ge=2)] = 3) -> Verdict:
     """Fail if one tool was called with the same arguments `times` times or more in a trace.
 
     Value: the largest number of equal calls. Calls whose arguments are not known are

@@ -1,12 +1,11 @@
 """Replay over the Anthropic Messages API."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from evalspan.optimize._case import Case, Output, Target
-from evalspan.optimize._settings import OptimizeError, TargetSettings
+from evalspan.optimize._settings import TargetSettings
 
 
 @asynccontextmanager
@@ -17,11 +16,10 @@ async def anthropic(settings: TargetSettings) -> AsyncIterator[Target]:
     """
     import anthropic as sdk  # noqa: PLC0415 - takes two seconds
 
-    name = settings.api_key_env or "ANTHROPIC_API_KEY"
-    key = os.environ.get(name)
-    if not key or not settings.model:
-        msg = f"the target anthropic needs a model and an API key in the variable {name}"
-        raise OptimizeError(msg)
+    other = f"`optimize: {{target: {{use: openai, model: {settings.model}}}}}`"
+    otherwise = f". Or say what else replays cases: {other} and export OPENAI_API_KEY"
+    own = settings.model.startswith("claude")
+    key = settings.key_in("ANTHROPIC_API_KEY", "" if own else otherwise)
     extra: dict[str, Any] = {}
     if settings.temperature is not None:
         # the SDK has no parameter for it any more; models that refuse it say so

@@ -1,6 +1,5 @@
 """Replay over any endpoint that speaks OpenAI Chat Completions."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,11 +19,7 @@ async def openai(settings: TargetSettings) -> AsyncIterator[Target]:
     except ImportError as error:
         msg = "the target openai needs the package openai: pip install 'evalspan[openai]'"
         raise OptimizeError(msg) from error
-    name = settings.api_key_env or "OPENAI_API_KEY"
-    key = os.environ.get(name)
-    if not key or not settings.model:
-        msg = f"the target openai needs a model and an API key in the variable {name}"
-        raise OptimizeError(msg)
+    key = settings.key_in("OPENAI_API_KEY")
     extra: dict[str, Any] = {"max_completion_tokens": settings.max_tokens}
     if settings.temperature is not None:
         extra["temperature"] = settings.temperature

@@ -6,10 +6,14 @@ from evalspan.report._document import (
     Finding,
     Optimization,
     Proposal,
+    Regression,
     Report,
 )
+from evalspan.report._exemplars import each_once, see_traces
 from evalspan.report._markdown import fence, text
 from evalspan.report._words import (
+    changed,
+    dated,
     interval,
     moment,
     of_failures,
@@ -25,21 +29,29 @@ _MOST_REJECTED = 10
 
 def markdown(report: Report) -> str:
     """Return the report as Markdown; texts of traces are escaped, diffs stand in fences."""
+    report = each_once(report)
     found = report.regression
     parts = [f"# {text(report.title)}", text(report.summary, 4000)]
     if found:
-        since = f"since {moment(found.change_time)}" if found.change_time else ""
-        parts.append(text(f"{found.direction}, {report.state} {since}"))
+        parts.append(text(_state(found)))
         parts.append(text(taken(report)))
     parts += [_failures(report.failures)] if report.failures else []
     parts += [_cause(each) for each in report.findings]
     if report.optimization:
         parts += _trial(report.optimization)
     if found and found.exemplars:
-        traces = "\n".join(f"- `{each.trace_id}`" for each in found.exemplars[:10])
+        traces = "\n".join(f"- `{each.trace_id}`" for each in found.exemplars)
         parts.append(f"## Example traces\n\n{traces}")
-    parts.append(f"Report {report.id}, {text(moment(report.created_time))}")
+    parts.append(text(see_traces(report)))
+    parts.append(f"Report {report.id}, made {text(moment(report.created_time))}")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _state(found: Regression) -> str:
+    """`regression, muted on …; fell since …`."""
+    reached = f" {dated(found.state, found.state_time)}" if found.state_time else ""
+    since = f"; {changed(found.direction)} {moment(found.change_time)}" if found.change_time else ""
+    return f"{found.direction}, {found.state}{reached}{since}"
 
 
 def _failures(failed: Failures) -> str:
@@ -56,7 +68,7 @@ def _cause(finding: Finding) -> str:
         lines.append(text(f"Explains {share(finding)}."))
     lines += [f"What to do: {text(finding.countermeasure)}"] if finding.countermeasure else []
     if finding.exemplars:
-        traces = "\n".join(f"- `{each.trace_id}`" for each in finding.exemplars[:5])
+        traces = "\n".join(f"- `{each.trace_id}`" for each in finding.exemplars)
         lines.append(f"Example traces:\n\n{traces}")
     lines += [fence(finding.prompt_diff)] if finding.prompt_diff else []
     return "\n\n".join(line for line in lines if line)
@@ -70,7 +82,8 @@ def _trial(found: Optimization) -> list[str]:
     if best and best.judgement:
         parts += [f"- Reservation: {text(each)}" for each in best.judgement.reservations]
         parts.append(_table(best.judgement.checks))
-    return parts + [_rejected(each) for each in found.rejected[:_MOST_REJECTED]]
+    parts += [_rejected(each) for each in found.rejected[:_MOST_REJECTED]]
+    return parts + [f"- What broke: {text(each)}" for each in found.errors]
 
 
 def _table(rows: tuple[Comparison, ...]) -> str:

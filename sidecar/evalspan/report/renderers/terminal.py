@@ -8,8 +8,17 @@ from rich.table import Table
 from rich.text import Text
 
 from evalspan.report._document import Comparison, Failures, Finding, Optimization, Report
+from evalspan.report._exemplars import each_once, see_traces
 from evalspan.report._text import one_line, visible
-from evalspan.report._words import interval, of_failures, percent, points, proposals, share, taken
+from evalspan.report._words import (
+    interval,
+    of_failures,
+    percent,
+    points,
+    proposals,
+    share,
+    taken,
+)
 
 _DIFF_LINES = 60
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -18,6 +27,7 @@ _STANDINGS = {"improved": "green", "not worse": "green", "worse": "red"}
 
 def terminal(report: Report, *, width: int = 100, colour: bool = False) -> str:
     """Return the report as text; control characters of its content are made visible."""
+    report = each_once(report)
     out = StringIO()
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour)
     _say(console, report.title, "bold")
@@ -30,7 +40,17 @@ def terminal(report: Report, *, width: int = 100, colour: bool = False) -> str:
         _cause(console, finding)
     if report.optimization:
         _trial(console, report.optimization)
+    _rest(console, report)
     return out.getvalue()
+
+
+def _rest(console: Console, report: Report) -> None:
+    """The traces that are an example of no reason and no cause, and how to look at them all."""
+    found = report.regression.exemplars if report.regression else ()
+    traces = f"more traces: {', '.join(each.trace_id for each in found)}" if found else ""
+    for words in filter(None, (traces, see_traces(report))):
+        console.print()
+        _say(console, words, "dim")
 
 
 def _say(console: Console, words: str, style: str = "", indent: int = 2) -> None:
@@ -56,7 +76,7 @@ def _cause(console: Console, finding: Finding) -> None:
     if finding.countermeasure:
         _say(console, f"do: {finding.countermeasure}", indent=5)
     if finding.exemplars:
-        ids = ", ".join(each.trace_id for each in finding.exemplars[:3])
+        ids = ", ".join(each.trace_id for each in finding.exemplars)
         _say(console, f"traces: {ids}", "dim", indent=5)
     _diff(console, finding.prompt_diff or "")
 
@@ -74,6 +94,8 @@ def _trial(console: Console, found: Optimization) -> None:
             _say(console, f"reservation: {words}", "yellow")
     for each in found.rejected[:5]:
         _say(console, f"rejected: {each.reason or ''}", "red")
+    for words in found.errors:
+        _say(console, f"what broke: {words}", "yellow")
 
 
 def _table(rows: tuple[Comparison, ...]) -> Table:
