@@ -60,9 +60,8 @@ def test_the_revision_in_force_is_shown_of_checks_and_of_checklists(tmp_path: Pa
 def test_spans_are_pending_until_their_verdicts_are_counted(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     calls = request(*(span(number=100 * n, trace=n) for n in range(1, 6)))
-    write_log(settings.log_folder, [[("traces", calls)], *QUIET])
     evaluator, shown = evaluator_of(settings), metrics_of(settings)
-    seen: list[tuple[int, float]] = []
+    seen: list[tuple[int | None, float]] = []
 
     def scraped(_stage: str) -> AbstractContextManager[None]:
         measured = next(m for m in shown.collect() if m.name == OPERATIONS)
@@ -73,12 +72,29 @@ def test_spans_are_pending_until_their_verdicts_are_counted(tmp_path: Path) -> N
         return nullcontext()
 
     write = write_side_of(settings, store_of(settings), evaluator, shown, scraped)
+    write_log(settings.log_folder, [[("traces", calls)], *QUIET])
     for segment in write.waiting():
         write.step(segment)
     scraped("the end")
     evaluator.close()
 
     assert seen == [(0, 0.0), (5, 0.0), (0, 5.0)]
+
+
+def test_what_waits_is_not_told_before_a_start_has_caught_up(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    write_log(settings.log_folder, [[("traces", request(span()))], ()])
+    evaluator = evaluator_of(settings)
+    write = write_side_of(settings, store_of(settings), evaluator)
+    told = []
+    for segment in write.waiting():
+        told.append(write.pending_spans)
+        assert "evalspan_pending_spans" not in {g.name for g in gauges(settings, write, evaluator)}
+        write.step(segment)
+    evaluator.close()
+    assert len(told) > 1
+    assert set(told) == {None}
+    assert write.pending_spans == 1
 
 
 def test_a_replay_counts_no_call_again_where_no_check_is_configured(tmp_path: Path) -> None:

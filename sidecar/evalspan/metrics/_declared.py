@@ -128,7 +128,11 @@ DECLARED: Final = (
     ),
     Declared("evalspan_receiver_up", "gauge", "1 if the receiver wrote its counters lately."),
     Declared("evalspan_wal_bytes", "gauge", "Bytes of the log on disk."),
-    Declared("evalspan_pending_spans", "gauge", "Spans of traces that have not settled."),
+    Declared(
+        "evalspan_pending_spans",
+        "gauge",
+        "Spans of traces that have not settled; not told while a start catches up with the log.",
+    ),
     Declared("evalspan_pending_segments", "gauge", "Closed segments that are not stored."),
     Declared(
         "evalspan_pipeline_lag_seconds",

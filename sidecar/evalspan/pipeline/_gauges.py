@@ -43,7 +43,8 @@ def gauges(
     for name, checklist in checklists.items():
         labels = {"check": name, "revision": checklist.revision, "evaluator": "judge"}
         yield Gauge("evalspan_check_info", 1, labels)
-    yield Gauge("evalspan_pending_spans", write.pending_spans)
+    if write.pending_spans is not None:
+        yield Gauge("evalspan_pending_spans", write.pending_spans)
     for table, count in failed_merges.items():
         yield Gauge("evalspan_failed_merges", count, {"table": table})
     yield from _lag(write)

@@ -110,7 +110,9 @@ class WriteSide:
         self._new_settler = settler
         self._settler = settler(None)
         self._begun = False
-        self._begin(next(iter(wal.segments(log_folder)), None))
+        there = wal.segments(log_folder)
+        self._begin(next(iter(there), None))
+        self._caught_up = there[-1].number + 1 if there else 0
         self._pending_spans = self._settler.waiting
 
     def _begin(self, first: wal.Segment | None) -> None:
@@ -258,9 +260,13 @@ class WriteSide:
         return wal.remove(self._log_folder, below)
 
     @property
-    def pending_spans(self) -> int:
-        """Spans of traces that have not settled, as of the last segment that is counted."""
-        return self._pending_spans
+    def pending_spans(self) -> int | None:
+        """Spans of traces that have not settled, as of the last segment that is counted.
+
+        None while the segments that were there at the start are gone through: what waits in
+        memory is less than what waits, or more than it was before the start.
+        """
+        return self._pending_spans if self._next >= self._caught_up else None
 
     def _account(self, app: str, segment: int, now: datetime, counts: Sequence[Count]) -> None:
         rows = [
