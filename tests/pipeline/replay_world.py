@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -13,6 +14,7 @@ from google.protobuf.message import Message
 from evalspan import model, wal
 from evalspan.evaluate import CheckSettings
 from evalspan.pipeline import Settings, WriteSide, evaluator_of, write_side_of
+from evalspan.pipeline._trial import ending
 from evalspan.settle import SettleSettings
 from evalspan.store import Store, StoreError, StoreSettings
 from evalspan.testing import START_UNIX_NANO
@@ -33,6 +35,19 @@ Requests = Sequence[tuple[str, Message]]
 
 class Killed(BaseException):  # nothing in the product may catch it, as with SIGKILL
     """The process ends here."""
+
+
+class Here:
+    """A trial in this process, where the tests have broken something."""
+
+    def __init__(self, work: Callable[..., object], _stop: Callable[[], bool]) -> None:
+        self._work = work
+
+    def __call__(self, *arguments: Any) -> str:  # noqa: ANN401 - those of the work
+        return ending(self._work, arguments)
+
+    def close(self) -> None:
+        """Nothing to end."""
 
 
 class StepClock:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from replay_world import QUIET, Every, Killed, Lives, Requests, settings_of, write_log
+from replay_world import QUIET, Every, Here, Killed, Lives, Requests, settings_of, write_log
 
 from evalspan import decode, evaluate, normalize, settle, wal
 from evalspan.model import EVENTS, LEDGER, QUARANTINE, SCORES, SETTLED, SPANS
@@ -22,7 +22,7 @@ from evalspan.pipeline._poison import (
     _evaluates,
     _settles,
 )
-from evalspan.pipeline._trial import StoppedError, Trial, ending
+from evalspan.pipeline._trial import StoppedError, Trial
 from evalspan.pipeline._word import read_word, write_word
 from evalspan.testing import log_record, logs_request, plain_span, request, span, span_id, trace_id
 
@@ -32,19 +32,6 @@ BAD_TRACE = trace_id(BAD).hex()
 
 class PanicError(BaseException):
     """A library gave up; it is no Exception, as with pyo3."""
-
-
-class Here:
-    """A trial in this process, where the tests have broken something."""
-
-    def __init__(self, work: Callable[..., object], _stop: Callable[[], bool]) -> None:
-        self._work = work
-
-    def __call__(self, *arguments: Any) -> str:  # noqa: ANN401 - those of the work
-        return ending(self._work, arguments)
-
-    def close(self) -> None:
-        """Nothing to end."""
 
 
 @pytest.fixture(autouse=True)

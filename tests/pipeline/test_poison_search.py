@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replay_world import QUIET, Lives, settings_of, write_log
+from replay_world import QUIET, Here, Lives, settings_of, write_log
 
 from evalspan import decode
 from evalspan.model import QUARANTINE
 from evalspan.pipeline import _poison, read_ledger
 from evalspan.pipeline._poison import CRASHES
-from evalspan.pipeline._trial import ending
 from evalspan.testing import plain_span, request
 
 BAD = 7
@@ -19,19 +18,6 @@ BAD = 7
 
 class DiedError(BaseException):
     """The process ended."""
-
-
-class Here:
-    """A trial in this process; `seen` has what it was told to leave out."""
-
-    def __init__(self, work: Callable[..., object], _stop: Callable[[], bool]) -> None:
-        self._work = work
-
-    def __call__(self, *arguments: Any) -> str:  # noqa: ANN401 - those of the work
-        return ending(self._work, arguments)
-
-    def close(self) -> None:
-        """Nothing to end."""
 
 
 @pytest.fixture

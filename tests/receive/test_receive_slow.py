@@ -181,27 +181,6 @@ async def test_the_budget_is_first_come_first_served_and_never_overdrawn() -> No
     assert counters.in_flight_bytes == 0
 
 
-async def test_a_peer_that_asks_often_is_not_in_the_way_of_the_others() -> None:
-    budget = Budget(1, Counters())
-    await budget.reserve(1, 10, "crowd")
-    order: list[str] = []
-
-    async def take(peer: str) -> None:
-        await budget.reserve(1, 10, peer)
-        order.append(peer)
-        budget.release(1)
-
-    peers = [*["crowd"] * 50, "one", "two", "one"]
-    waiting = [asyncio.ensure_future(take(peer)) for peer in peers]
-    await asyncio.sleep(0)
-    assert budget.waiting == len(peers)
-    budget.release(1)
-    await asyncio.gather(*waiting)
-    assert order[:6] == ["crowd", "one", "two", "crowd", "one", "crowd"]
-    assert sorted(order) == sorted(peers)
-    assert budget.waiting == 0
-
-
 async def test_who_gives_up_waiting_takes_nothing_with_him() -> None:
     counters = Counters()
     budget = Budget(10, counters)

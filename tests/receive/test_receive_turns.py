@@ -158,10 +158,10 @@ async def test_many_requests_of_a_proxy_at_once_are_all_served(start: Start) -> 
     assert not receiver.counters.rejected
 
 
-async def order_of(peers: list[str]) -> list[str]:
-    """In which order they are served when all of them wait for one place."""
+async def order_of(peers: list[str], holder: str = "unix:") -> list[str]:
+    """In which order they are served when all of them wait for the place of `holder`."""
     budget = Budget(1, Counters())
-    await budget.reserve(1, 10, "unix:")
+    await budget.reserve(1, 10, holder)
     order: list[str] = []
 
     async def take(peer: str) -> None:
@@ -174,8 +174,14 @@ async def order_of(peers: list[str]) -> list[str]:
     assert budget.waiting == len(peers)
     budget.release(1)
     await asyncio.gather(*waiting)
+    assert sorted(order) == sorted(peers)
     assert budget.waiting == 0
     return order
+
+
+async def test_a_peer_that_asks_often_is_not_in_the_way_of_the_others() -> None:
+    order = await order_of([*["crowd"] * 50, "one", "two", "one"], holder="crowd")
+    assert order[:6] == ["crowd", "one", "two", "crowd", "one", "crowd"]
 
 
 async def test_addresses_take_turns_and_of_each_its_connections() -> None:
