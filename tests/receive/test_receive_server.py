@@ -46,16 +46,20 @@ async def test_a_second_sidecar_on_the_same_port_is_told_what_to_do(start: Start
 
 
 async def test_shutdown_finishes_what_was_accepted(start: Start, until: Until) -> None:
-    on_disk: Future[int] = Future()
-    receiver = await start(append=lambda *_: on_disk)
-    calls = [asyncio.ensure_future(receiver.call("trace", b"x")) for _ in range(50)]
-    await until(lambda: len(receiver.stored) == 50)
-    receiver.stop.set()
-    await until(lambda: not_reachable(receiver.counters.port))
-    assert not any(call.done() for call in calls)
-    on_disk.set_result(1)
-    assert await asyncio.gather(*calls) == [b""] * 50
-    await receiver.finish()
+    for _ in range(30):  # an answer that is lost together with its connection is lost by chance
+        on_disk: Future[int] = Future()
+        receiver = await start(append=lambda *_, on_disk=on_disk: on_disk)
+        calls = [asyncio.ensure_future(receiver.call("trace", b"x")) for _ in range(50)]
+        await until(lambda receiver=receiver: len(receiver.stored) == 50)
+        receiver.stop.set()
+        late = await receiver.refusal("trace", b"late")
+        assert (late.code(), late.details()) == (Code.UNAVAILABLE, "evalspan: shutting down")
+        assert not any(call.done() for call in calls)
+        on_disk.set_result(1)
+        assert await asyncio.gather(*calls) == [b""] * 50
+        await receiver.finish()
+        assert receiver.counters.rejected == {("traces", "stopping"): 1}
+        assert not_reachable(receiver.counters.port)
 
 
 def not_reachable(port: int) -> bool:

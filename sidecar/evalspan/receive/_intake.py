@@ -79,6 +79,9 @@ class Intake:
         goes on when the sender has gone away.
         """
         self.counters.requests[signal] += 1
+        if self.stopping:  # who asks again and again does not hold up the end
+            refused = RefusedError(Code.UNAVAILABLE, "stopping", "evalspan: shutting down")
+            return await self._abort(context, self._refuse(signal, refused))
         self._enter()
         self._unfinished += 1
         context.add_done_callback(self._answered)  # type: ignore[arg-type] # the stub has a class where a function is meant
@@ -101,8 +104,6 @@ class Intake:
     async def _read(self, context: Context) -> bytes:
         """The one message of the call, with as many bytes of the budget as it has."""
         settings = self.settings
-        if self.stopping:
-            raise RefusedError(Code.UNAVAILABLE, "stopping", "evalspan: shutting down")
         reserved = settings.max_message_mib * 2**20
         try:
             wait_seconds = settings.busy_wait.total_seconds()

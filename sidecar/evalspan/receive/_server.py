@@ -18,6 +18,8 @@ from evalspan.receive._threads import Threads
 _STREAMS_PER_CONNECTION: Final = 1000
 # The Collector's keepalive asks every 10 s; what comes a moment early is no abuse.
 _SHORTEST_PING_MS: Final = 5_000
+# For connections to end by themselves: the time of one ping. Those that only watch never do.
+_FAREWELL_SECONDS: Final = 1.0
 
 
 class ListenError(RuntimeError):
@@ -68,16 +70,20 @@ async def serve(
 
 
 async def _finish(server: grpc.aio.Server, intake: Intake, grace_seconds: float) -> None:
-    """Take no new calls and wait for those in flight, but not long for who only watches.
+    """Wait for the calls in flight, then close the connections, not long for who only watches.
 
-    Who is still sending after `grace_seconds` is cut off and counts as cancelled.
+    Who is still sending after `grace_seconds` is cut off and counts as cancelled. New calls are
+    refused meanwhile. The connections are not told to end before every answer is given: gRPC
+    would close each together with its last answer, and a connection that is closed while the
+    sender writes is reset, which loses what it has not read. Told afterwards, it answers a ping
+    first, which proves that it has read all.
     """
-    stopped = asyncio.ensure_future(server.stop(grace_seconds))
-    idle = asyncio.ensure_future(intake.idle())
-    await asyncio.wait({idle}, timeout=grace_seconds)
-    idle.cancel()
-    await server.stop(None)
-    await stopped
+    try:
+        await asyncio.wait_for(intake.idle(), grace_seconds)
+    except TimeoutError:
+        await server.stop(None)
+    else:
+        await server.stop(_FAREWELL_SECONDS)
 
 
 def _options(settings: ReceiveSettings) -> list[tuple[str, int]]:
