@@ -2,7 +2,7 @@
 
 Three parts, all in one run on one machine, so that ratios hold where absolute
 figures do not: the stages in one process; the running sidecar under as much
-load as it takes, CPU and memory of all its processes; the running sidecar at
+load as it takes, CPU and memory of all its processes, three times; the running sidecar at
 2,000 spans a second, lag to queryable and to scored. Needs no data folder.
 """
 
@@ -34,6 +34,7 @@ Figures = dict[str, float | int | str]
 
 REQUESTS: Final = 300
 WARM_UP: Final = 20
+SATURATED_RUNS: Final = 3
 RATE_SPANS_PER_SECOND: Final = 2_000
 RATE_SECONDS: Final = 60
 EXPORT: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -68,13 +69,30 @@ def run() -> Figures:
     figures["bytes_per_span_wire"] = round(sum(map(len, requests)) / spans)
     _stages(warm_up)
     figures |= _stages(requests)
-    figures |= _saturated(warm_up, requests)
+    figures |= least([_saturated(warm_up, requests) for _ in range(SATURATED_RUNS)])
     figures |= _at_rate(traffic)
     figures["ratio_to_decode"] = round(
         float(figures["cpu_us_per_span"]) / float(figures["ptars_us_per_span"]),
         2,
     )
     return figures
+
+
+def least(runs: list[Figures]) -> Figures:
+    """Return the run that took the least CPU time, with the most of every run beside it.
+
+    What the other tenants of a machine take of its caches only adds to a run, by a quarter
+    and more, so that the least is the nearest to what a span costs. Memory is the most of all
+    runs, and all must balance.
+    """
+    best = min(runs, key=lambda run: float(run["cpu_us_per_span"]))
+    peak = max(runs, key=lambda run: float(run["peak_mb"]))
+    return {
+        **best,
+        **{name: value for name, value in peak.items() if name.startswith("peak_mb")},
+        "cpu_us_per_span_most": max(float(run["cpu_us_per_span"]) for run in runs),
+        "ledger_balanced": min(int(run["ledger_balanced"]) for run in runs),
+    }
 
 
 def _stages(requests: list[bytes]) -> Figures:
@@ -283,6 +301,8 @@ def page(figures: Figures) -> str:
             "",
             f"`make bench`, {when}, {cores} cores, the load generator on the same machine.",
             "The machine is noisy: compare ratios of one run, not absolute figures of two.",
+            f"`cpu_us_per_span` is the least of {SATURATED_RUNS} runs under as much load as the",
+            "sidecar takes, `cpu_us_per_span_most` the most.",
             "",
             "| figure | value |",
             "| --- | --- |",

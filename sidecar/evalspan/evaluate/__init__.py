@@ -28,7 +28,7 @@ from pathlib import Path
 
 from evalspan.config import ConfigError
 from evalspan.evaluate._check import BUILT_IN, Problem, Surroundings, prepare
-from evalspan.evaluate._choice import Count, Evaluated
+from evalspan.evaluate._choice import Count, Evaluated, asks_of
 from evalspan.evaluate._evaluator import Evaluator, InlineVerdict
 from evalspan.evaluate._judge import expect, judge
 from evalspan.evaluate._prices import Prices
@@ -48,6 +48,7 @@ __all__ = [
     "Prices",
     "Problem",
     "Question",
+    "asks_of",
     "build",
     "build_checklists",
     "expect",

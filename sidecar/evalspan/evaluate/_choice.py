@@ -154,6 +154,11 @@ class Chooser:
         return np.asarray(kept, dtype=bool)[self._numbers()]
 
 
+def asks_of(check: Asks, column: str) -> bool:
+    """Say whether the condition of a check or checklist names a column."""
+    return check.match is not None and column in check.match.meta.root_names()
+
+
 def count(name: str, choice: Choice, verdicts: pl.DataFrame) -> list[Count]:
     """Return the ledger of one check: a span, or a trace, is one, however many items it has."""
     subject = f"check:{name}"

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from evalspan import model
 from evalspan.evaluate._check import Check
-from evalspan.evaluate._choice import Choice, Chooser, Count, Evaluated, Mask, count
+from evalspan.evaluate._choice import Choice, Chooser, Count, Evaluated, Mask, asks_of, count
 from evalspan.evaluate._frame import complete, slices, unasked
 from evalspan.evaluate._prices import Prices
 from evalspan.evaluate._process import Worker
@@ -38,8 +38,11 @@ class InlineVerdict(NamedTuple):
 
 # What is evaluated at once. Checks copy what they look at, so that more would take more memory.
 _MOST_SPANS: Final = 32_768
-# No built-in check of frames reads these; picking their rows costs as much as all other columns.
-_NESTED: Final = ("attributes", "links")
+# No built-in check reads these; picking their rows costs as much as all other columns.
+_UNSEEN: Final = (
+    *("attributes", "promoted", "links", "resource", "scope"),
+    *("input_messages", "output_messages"),
+)
 
 
 class Evaluator:
@@ -56,6 +59,16 @@ class Evaluator:
         self.prices = prices
         self._dimensions = list(dimensions)
         self._worker = Worker(folder, self._dimensions)
+
+    def reads(self, column: str) -> bool:
+        """Say whether a check may look at this column of a settled span.
+
+        A user's own check may look at any. Built-in ones are handed the texts, not the
+        messages, and nothing that a span says beside its columns.
+        """
+        return column not in _UNSEEN or any(
+            check.own or asks_of(check, column) for check in self.checks.values()
+        )
 
     def evaluate(
         self,
@@ -176,12 +189,10 @@ class Evaluator:
         answers = []
         for check in checks:
             choice = chooser.choose(check, sample=sample)
-            whole = check.own or check.shape != "spans"
-            key = choice.rows.tobytes(), whole
+            key = choice.rows.tobytes(), check.own
             if key not in parts:
-                parts[key] = _part(
-                    frame if whole else frame.drop(_NESTED, strict=False), choice.rows
-                )
+                seen = frame if check.own else frame.drop(_UNSEEN, strict=False)
+                parts[key] = _part(seen, choice.rows)
             rows, part = parts[key]
             if choice.problem:
                 answers.append((check, choice, of_error(rows, choice.problem)))

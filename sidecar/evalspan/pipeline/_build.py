@@ -2,7 +2,7 @@
 
 import gc
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -66,11 +66,17 @@ def mistakes_of_checks(settings: Settings) -> list[SettingError]:
 
 
 def settler_of(
-    settings: Settings, earlier: pa.Table | None, messages: Messages | None = None
+    settings: Settings,
+    earlier: pa.Table | None,
+    messages: Messages | None = None,
+    unread: Collection[str] = (),
 ) -> settle.Settler:
-    """Return the settler; `earlier` is SETTLED from before the log that will be replayed."""
+    """Return the settler; `earlier` is SETTLED from before the log that will be replayed.
+
+    `unread`: the columns that nobody reads of a settled span.
+    """
     messages = messages or Messages(normalize.messages_from_events)
-    return settle.Settler(settings.settle, settings.dimensions, messages, earlier)
+    return settle.Settler(settings.settle, settings.dimensions, messages, earlier, unread=unread)
 
 
 def metrics_of(settings: Settings) -> metrics.Metrics:
@@ -147,10 +153,16 @@ def write_side_of(
         return found
 
     messages = Messages(normalize.messages_from_events)
+    unread = [
+        name
+        for name in settle.NOT_NEEDED
+        if not evaluator.reads(name)
+        and not any(evaluate.asks_of(each, name) for each in expected.values())
+    ]
     return WriteSide(
         settings.log_folder,
         tables,
-        lambda earlier: settler_of(settings, earlier, messages),
+        lambda earlier: settler_of(settings, earlier, messages, unread),
         evaluator,
         dimensions=dimensions,
         cost_usd=evaluator.prices.cost,

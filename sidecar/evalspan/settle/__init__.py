@@ -20,7 +20,7 @@ kept (`max_age` long, at most `max_kept_spans` and `max_kept_mib`), for question
 a whole. Log records that come after their span settled fill nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -28,6 +28,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from evalspan import model
@@ -37,11 +38,16 @@ from evalspan.settle._dimensions import inherit
 from evalspan.settle._duplicates import counts
 from evalspan.settle._lineage import Lineage, Rows, lineage
 from evalspan.settle._memory import Memory
+from evalspan.settle._own import own_name, resource_name, with_own
 from evalspan.settle._waiting import Most, Reason, Ripe, Waiting
 
-__all__ = ["Messages", "SettleSettings", "Settlement", "Settler"]
+__all__ = ["NOT_NEEDED", "Messages", "SettleSettings", "Settlement", "Settler"]
 
 _ADDED: Final = ("attempt", "counts", "root")
+# Of these settling asks whether they are there, not what they say.
+_PRESENCE: Final = ("input_messages", "output_messages")
+# What settling does without once a span has come: two thirds of what it takes in memory.
+NOT_NEEDED: Final = ("attributes", "promoted", "links", "resource", "scope", *_PRESENCE)
 
 
 class SettleSettings(Strict):
@@ -88,7 +94,7 @@ class SettleSettings(Strict):
 class Settlement:
     """What settled at one push.
 
-    `spans`: all columns of SPANS, a String column per dimension, `attempt`
+    `spans`: the columns of SPANS but `unread` ones, a String column per dimension, `attempt`
     (Int32), `counts` (False for the LLM span that another one stands for) and
     `root` (True at the one root of each trace, which may stand in `context`).
     `context`: earlier spans of the same traces, same columns; they were evaluated
@@ -111,20 +117,30 @@ class Settler:
         dimensions: Mapping[str, Dimension],
         messages: Messages,
         earlier: pa.Table | None = None,
+        *,
+        unread: Collection[str] = (),
     ) -> None:
         """Start with nothing waiting.
 
         `messages` turns EVENTS into columns of SPANS, see `_content.fill`.
         `earlier` is SETTLED as written so far, the segments to be pushed again
         included: a late span continues the count of attempts, and what has settled
-        is settled at the same segment again. Raises ConfigError for a dimension
-        that has the name of a column.
+        is settled at the same segment again. `unread`: those of NOT_NEEDED that nobody
+        reads of a settled span; they take no memory while it waits. Raises ConfigError
+        for a dimension that has the name of a column.
         """
         if taken := {*model.SPANS.schema.names, *_ADDED} & set(dimensions):
             msg = f"dimensions: {min(taken)!r} is a column of the spans already; take another name"
             raise ConfigError(msg)
         self._settings = settings
         self._dimensions = dict(dimensions)
+        read = {d.column for d in dimensions.values()}
+        self._unread = [name for name in NOT_NEEDED if name in unread and name not in read]
+        gone = {*self._unread} - {*_PRESENCE}
+        self._columns = [name for name in model.SPANS.schema.names if name not in gone]
+        attributes = [name for name, d in dimensions.items() if d.attribute is not None]
+        self._own = [named(n) for n in attributes for named in (own_name, resource_name)]
+        self._hidden = [*self._own, *(name for name in self._unread if name not in gone)]
         self._messages = messages
         self._waiting = Waiting()
         self._records = Records()
@@ -146,7 +162,7 @@ class Settler:
         """
         idle_us, max_age_us = _microseconds(self._settings)
         self._now_us = max(self._now_us, closed_time_us)
-        self._waiting.add(spans)
+        self._waiting.add(self._slim(with_own(spans, self._dimensions)))
         self._records.add(pl.DataFrame(pl.from_arrow(events)))
         self._memory.expire(self._now_us - max_age_us)
         ripe = self._waiting.ripe(self._now_us, idle_us, max_age_us, self._most)
@@ -154,6 +170,17 @@ class Settler:
         before = self._before.pop(segment, {})
         again = self._waiting.again({t: why for t, why in before.items() if t not in known})
         return self._settle([*ripe, *again], segment, self._now_us - idle_us - max_age_us)
+
+    def _slim(self, spans: pa.Table) -> pa.Table:
+        """Let go of what nobody reads; of `_PRESENCE`, what they say."""
+        for name in self._unread:
+            if name in self._columns:
+                there = spans.column(name).is_valid()
+                nothing = pc.if_else(there, "", pa.scalar(None, pa.string()))
+                spans = spans.set_column(spans.schema.get_field_index(name), name, nothing)
+            else:
+                spans = spans.drop_columns(name)
+        return spans
 
     def flush(self, closed_time_us: int, segment: int) -> Settlement:
         """Settle everything that waits, with reason `shutdown`."""
@@ -203,6 +230,7 @@ class Settler:
         for trace_id, attempt in attempts.items():
             self._memory.note(trace_id, attempt, segment)
         self._memory.keep(new, self._now_us)
+        new, old = new.drop(self._hidden), old.drop(self._hidden)
         return Settlement(new, old, _stamp(settled, self._now_us, segment), gone)
 
     def _expired(self, before_us: int) -> int:
@@ -213,11 +241,12 @@ class Settler:
     ) -> tuple[pl.DataFrame, Lineage]:
         """Add dimensions, attempt, counts and root; the rows of `context` come last."""
         if context is not None:
-            known = context.select(*model.SPANS.schema.names, pl.col("counts").alias("counted"))
+            known = context.select(*self._columns, *self._own, counted="counts")
             spans = pl.concat([spans.with_columns(counted=pl.lit(None, pl.Boolean)), known])
         tree = lineage(spans)
         done = inherit(spans, tree, self._dimensions).select(
-            *model.SPANS.schema.names,
+            *self._columns,
+            *self._own,
             *self._dimensions,
             self._attempt(attempts),
             pl.Series("counts", counts(spans, tree)),
@@ -234,7 +263,8 @@ class Settler:
         return numbers.alias("attempt")
 
     def _empty(self) -> pl.DataFrame:
-        spans = pl.DataFrame(pl.from_arrow(model.SPANS.empty()))
+        spans = pl.DataFrame(pl.from_arrow(model.SPANS.empty())).select(self._columns)
+        spans = spans.drop(name for name in self._hidden if name in self._unread)
         return spans.with_columns(
             *(pl.lit(None, pl.String).alias(name) for name in self._dimensions),
             attempt=pl.lit(None, pl.Int32),
