@@ -43,11 +43,10 @@ class Budgets:
     def look(self, label: str, value: str | None, rows: int) -> str:
         """Return the value to show for one that `rows` rows have, if it is to be shown."""
         text = (value or "")[:LONGEST]
-        budget = self._budgets.get(label)
-        if budget is None or text in ("", OTHER):
+        known = self._known.get(label)
+        if known is None or text in known or text in ("", OTHER):
             return text
-        known = self._known[label]
-        if text in known or len(known) < budget:
+        if len(known) < self._budgets[label]:
             return text
         self.overflow[label] = self.overflow.get(label, 0) + rows
         return OTHER

@@ -33,12 +33,14 @@ class Places:
         self._taken = 0
         # The verdicts of a label set share its place.
         self._apart = names.index("verdict") if "verdict" in names else len(names)
+        self._budgeted = [(n, name) for n, name in enumerate(names) if name in budgets]
+        self._told = [name in SUBJECT for name in names]
         self.overflow = 0
 
     def admit(self, values: Sequence[str | None], rows: int) -> Labels:
         """Return the labels to show for values that `rows` rows have; None is no value."""
-        named = zip(self._names, values, strict=True)
-        labels = tuple(self._budgets.look(name, value, rows) for name, value in named)
+        look = self._budgets.look
+        labels = tuple([look(n, v, rows) for n, v in zip(self._names, values, strict=True)])
         place = self._place(labels)
         if place in self._costs:
             return labels
@@ -49,13 +51,13 @@ class Places:
         else:
             self._costs[place] = cost
             self._taken += cost
-        for name, label in zip(self._names, labels, strict=True):
-            self._budgets.take(name, label)
+        for number, name in self._budgeted:
+            self._budgets.take(name, labels[number])
         return labels
 
     def _overflowing(self, labels: Labels) -> Labels:
-        named = zip(self._names, labels, strict=True)
-        return tuple(label if name in SUBJECT else OTHER for name, label in named)
+        named = zip(self._told, labels, strict=True)
+        return tuple([label if told else OTHER for told, label in named])
 
     def keep(self, shown: Iterable[Labels]) -> None:
         """Free the places of all label sets but those that are `shown`."""

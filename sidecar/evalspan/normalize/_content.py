@@ -108,13 +108,15 @@ def fill(
     count = len(role)
     cut = _systems(columns)
     rows = _rows(columns, derived)
-    taken = {name: _list(columns, name, rows) for name in (*_READ, "finish_reasons")}
+    taken = {name: _list(columns, name, rows) for name in _MESSAGES}
     changes: dict[str, dict[int, Any]] = {name: {} for name in (*_READ, "finish_reasons")}
     sides = zip(rows.tolist(), taken["input_messages"], taken["output_messages"], strict=True)
     agents = role == ROLES.index("agent")
     for place, (row, asked, answered) in enumerate(sides):
         if row not in derived and _quick(row, asked, answered, bool(agents[row]), changes):
             continue
+        if len(taken) < len(changes):  # most batches have no such span
+            taken |= {n: _list(columns, n, rows) for n in (*_READ, "finish_reasons")}
         more = derived.get(row, {})
         given = {name: values[place] or more.get(name) for name, values in taken.items()}
         content = read(given, ROLES[role[row]])
@@ -126,8 +128,7 @@ def fill(
             cut[row] = ",".join(filter(None, (cut.get(row), *content.cut)))
     for name, values in changes.items():
         if values:
-            column = columns.get(name) or empty(name, count)
-            columns[name] = _changed(column, values, replace=name in _MESSAGES)
+            columns[name] = _changed(columns.get(name), name, values, count)
     return cut
 
 
@@ -146,11 +147,18 @@ def _quick(
         return False
     if not (_messages.canonical(messages) and _messages.canonical(answers)):
         return False
-    changes["input_text"][row] = _messages.last_user_text(messages)
-    changes["output_text"][row] = _messages.answer_text(answers, last=last)
-    prompt = _messages.system_of(messages)
-    if prompt:
-        changes["system_prompt"][row] = prompt
+    question = _messages.one_text(messages)
+    if question and messages[0]["role"] == "user":
+        changes["input_text"][row] = question
+    else:
+        changes["input_text"][row] = _messages.last_user_text(messages)
+        if prompt := _messages.system_of(messages):
+            changes["system_prompt"][row] = prompt
+    answer = _messages.one_text(answers)
+    if answer and answers[0]["role"] == "assistant":
+        changes["output_text"][row] = answer
+    else:
+        changes["output_text"][row] = _messages.answer_text(answers, last=last)
     reasons = [r for m in answers if isinstance(r := m.get("finish_reason"), str) and r]
     if reasons:
         changes["finish_reasons"][row] = [finish_reason(r) for r in reasons]
@@ -197,14 +205,15 @@ def _list(columns: Mapping[str, Column], name: str, rows: Any) -> list[Any]:  # 
     return list(columns[name].values.take(pa.array(rows)).to_pylist())
 
 
-def _changed(column: Column, values: Mapping[int, Any], *, replace: bool) -> Column:
-    """Put values in; with `replace` over what is there, else only where nothing is."""
-    count = len(column.values)
+def _changed(column: Column | None, name: str, values: Mapping[int, Any], count: int) -> Column:
+    """Put values in: messages over what is there, others only where nothing is."""
     new: list[Any] = [None] * count
     for row, value in values.items():
         new[row] = value
-    instead = pa.array(new, column.values.type)
-    if not replace:
+    instead = pa.array(new, SPANS.schema.field(name).type)
+    if column is None:
+        return Column(instead, np.full(count, -1, np.int64), np.zeros(count, bool))
+    if name not in _MESSAGES:
         column.values = pc.coalesce(column.values, instead)
         return column
     rows = np.fromiter(values, np.int64, len(values))

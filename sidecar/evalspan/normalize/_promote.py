@@ -162,20 +162,17 @@ def _lists(
     converted: Mapping[int, Any],
     count: int,
 ) -> Any:  # noqa: ANN401 - Arrow
-    """Read finish reasons: few distinct values stand on many spans."""
-    out: list[Any] = [None] * count
-    for row, value in converted.items():
-        out[row] = value
+    """Read finish reasons: few distinct values stand on many spans, each is read once."""
     spans = np.flatnonzero(exact)
-    for span, raw in zip(
-        spans.tolist(),
-        attributes.take(NESTED, source[spans]).to_pylist(),
-        strict=True,
-    ):
-        found = _clean.finish_reasons(raw)
-        out[span] = found[0] if found else None
-        exact[span] = bool(found and found[1])
-    return pa.array(out, _LIST)
+    coded = attributes.take(NESTED, source[spans]).dictionary_encode()
+    found = [_clean.finish_reasons(raw) for raw in coded.dictionary.to_pylist()]
+    place = np.asarray(coded.indices, dtype=np.int64)
+    exact[spans] = np.array([bool(each and each[1]) for each in found], bool)[place]
+    where = np.zeros(count, np.int64)
+    where[spans] = place + 1
+    distinct = pa.array([None, *(each[0] if each else None for each in found)], _LIST)
+    left = {row: value for row, value in converted.items() if not where[row]}
+    return _merge(distinct.take(pa.array(where)), left, count)
 
 
 def _reasons(value: Any) -> Any:  # noqa: ANN401 - attribute value
