@@ -17,6 +17,7 @@ def test_cpu_is_of_the_run_that_took_least_and_memory_of_the_one_that_took_most(
     assert least([run(44, 900), run(39, 950), run(41, 1000)]) == {
         "cpu_us_per_span": 39,
         "cpu_us_per_span_pipeline": 35,
+        "cpu_us_per_span_median": 41,
         "cpu_us_per_span_most": 44,
         "peak_mb": 1000,
         "peak_mb_pipeline": 800,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from evalspan.pipeline._ask import _days_and_hours
+from evalspan.pipeline._ask import _days_and_hours, _more_verdicts
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,7 @@ from evalspan.pipeline._ask import _days_and_hours
 )
 def test_history_that_is_missing_is_rounded_up_to_hours(span: timedelta, words: str) -> None:
     assert _days_and_hours(span) == words
+
+
+def test_one_verdict_is_one() -> None:
+    assert [_more_verdicts(n) for n in (1, 2)] == ["1 more verdict", "2 more verdicts"]

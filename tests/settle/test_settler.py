@@ -140,6 +140,31 @@ def test_oldest_segment_is_where_a_restart_must_begin(make: SimpleNamespace) -> 
     assert s.oldest_segment == 5
 
 
+def test_a_restart_begins_where_the_context_of_what_is_kept_came(make: SimpleNamespace) -> None:
+    """Beside the twin that settled first, and is forgotten by now, the second does not count."""
+    twins = [make.span("a", "1", content=n, received=5 * n, segment=1 + 2 * n) for n in (0, 1)]
+    third = make.span("a", "2", "1", received=10, segment=6)
+    plan = [([twins[0]], 1), ([], 3), ([twins[1]], 5), ([], 8), ([], 9.5), ([third], 10), ([], 13)]
+    pushes = [
+        (make.spans(*rows), NO_EVENTS, make.us(closed), number)
+        for number, (rows, closed) in enumerate(plan, start=1)
+    ]
+    first = settler(idle="2s", max_age="6s")
+    done = [first.push(*push) for push in pushes[:6]]
+    assert first.oldest_segment == 1
+    earlier = pa.concat_tables([each.settled for each in done])
+    again = Settler(
+        SettleSettings.model_validate({"idle": "2s", "max_age": "6s"}), {}, nothing, earlier, 6
+    )
+    for push in pushes[:6]:
+        again.push(*push)
+    last = first.push(*pushes[6])
+    assert last.context["counts"].to_list() == [False]
+    replayed = again.push(*pushes[6])
+    assert replayed.context.equals(last.context)
+    assert replayed.settled.equals(last.settled)
+
+
 def test_a_clock_that_jumps_back_does_not_undo_time(make: SimpleNamespace) -> None:
     s = settler(idle="10s")
     s.push(make.spans(make.span("a", "1", received=0)), NO_EVENTS, make.us(9), 1)
@@ -308,6 +333,52 @@ def test_after_a_restart_it_goes_on_as_if_nothing_had_happened(
     for number in range(begin, crash + 1):
         for row in replayed[number].settled.to_pylist():
             assert (row["trace_id"], row["attempt"], row["segment"]) in known
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    arrivals=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 15)), min_size=1, max_size=20),
+    crash=st.integers(0, 19),
+    before=st.tuples(st.sampled_from([1, 2, 1000]), st.sampled_from([1, 10, 30])),
+    after=st.tuples(st.sampled_from([1, 2, 1000]), st.sampled_from([1, 10, 30])),
+)
+def test_other_settings_after_a_restart_lose_and_double_nothing(
+    make: SimpleNamespace,
+    arrivals: list[tuple[int, int]],
+    crash: int,
+    before: tuple[int, int],
+    after: tuple[int, int],
+) -> None:
+    """What is written stays written: a segment that is done takes no other settlement."""
+    pushes, closed = [], 0
+    for number, (trace, wait) in enumerate(arrivals, start=1):
+        closed += wait
+        span = make.span(f"{trace}", f"{number:03}", received=closed, segment=number)
+        pushes.append((make.spans(span), NO_EVENTS, make.us(closed), number))
+    crash = min(crash, len(pushes) - 1)
+
+    def start(most: int, idle: int, earlier: pa.Table | None = None, done: int = 0) -> Settler:
+        given = {"idle": f"{idle}s", "max_age": "40s", "max_spans": most, "max_kept_spans": 0}
+        return Settler(SettleSettings.model_validate(given), {}, nothing, earlier, done)
+
+    first = start(*before)
+    written = [first.push(*push) for push in pushes[: crash + 1]]
+    begin = crash + 2 if first.oldest_segment is None else first.oldest_segment
+    settled = pa.concat_tables([each.settled for each in written])
+    second = start(*after, settled, crash + 1)
+    again = [second.push(*push) for push in pushes[begin - 1 :]]
+    for number, settlement in enumerate(again, start=begin):
+        if number <= crash + 1:
+            known = {(r["trace_id"], r["attempt"]) for r in written[number - 1].settled.to_pylist()}
+            found = {(r["trace_id"], r["attempt"]) for r in settlement.settled.to_pylist()}
+            assert found <= known
+        else:
+            written.append(settlement)
+    written.append(second.flush(make.us(closed + 99), len(pushes) + 1))
+    seen = [span for settlement in written for span in settlement.spans["span_id"]]
+    assert sorted(seen) == sorted(f"{n:03}".ljust(16, "0") for n in range(1, len(pushes) + 1))
+    rows = [row for settlement in written for row in settlement.settled.to_pylist()]
+    assert len({(r["trace_id"], r["attempt"]) for r in rows}) == len(rows)
 
 
 def test_log_records_without_spans_are_bounded_like_spans(make: SimpleNamespace) -> None:

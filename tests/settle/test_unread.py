@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -132,3 +133,25 @@ def test_what_waits_takes_a_fraction_of_the_memory(make: SimpleNamespace) -> Non
     assert slim.push(wide, NO_EVENTS, make.us(1), 1).spans.is_empty()
     assert not whole.push(wide, NO_EVENTS, make.us(1), 1).spans.is_empty()
     assert whole.waiting < slim.waiting == 12
+
+
+def test_messages_from_log_records_are_let_go_once_they_are_joined(make: SimpleNamespace) -> None:
+    """Kept whole they would take the room of other traces' context."""
+
+    def messages(events: pl.DataFrame) -> pl.DataFrame:
+        return events.select("trace_id", "span_id", input_messages="body", input_text="body")
+
+    def context(unread: tuple[str, ...]) -> list[str]:
+        s = Settler(SettleSettings(max_kept_mib=1), {}, messages, unread=unread)
+        for number, trace in enumerate("abc"):
+            log = make.event(trace, "1", "gen_ai.choice", body="x" * 300_000)
+            s.push(make.spans(make.span(trace, "1")), make.events(log), make.us(number), number)
+            s.flush(make.us(number), number)
+        late = make.spans(*(make.span(trace, "2", "1") for trace in "abc"))
+        s.push(late, NO_EVENTS, make.us(9), 9)
+        found = s.flush(make.us(9), 9).context
+        assert found["input_text"].str.len_chars().to_list() == [300_000] * found.height
+        return [trace[0] for trace in found["trace_id"]]
+
+    assert context(NOT_NEEDED) == ["a", "b", "c"]
+    assert context(()) == ["c"]

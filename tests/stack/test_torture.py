@@ -218,7 +218,12 @@ def test_the_ledger_balances_with_what_is_counted_here(outcome: Outcome) -> None
 
 
 def test_the_metrics_page_answers_and_says_that_all_is_done(outcome: Outcome) -> None:
-    page = call(f"{outcome.sidecar.url()}/metrics").decode()
+    def caught_up() -> str | None:
+        """The page of a pipeline that has gone through the log again after the last kill."""
+        page = call(f"{outcome.sidecar.url()}/metrics").decode()
+        return page if "\nevalspan_pending_spans " in page else None
+
+    page = wait_for(caught_up, "a page that says what is pending")
     assert "evalspan_receiver_up 1.0" in page
     assert "evalspan_pending_spans 0.0" in page
     assert outcome.requests * SPANS_PER_REQUEST == len(outcome.spans)

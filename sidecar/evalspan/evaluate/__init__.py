@@ -11,7 +11,8 @@ time; returns a frame of value, passed, reason, evidence of the same height), `s
 `SpanView`; returns a Verdict, bool, number, None or a dict of item → one of those) or
 `trace` (a `TraceView`; the row goes to the root, and when a late span makes another one
 the root, the later row counts). Its keyword parameters are its settings; one named
-`prices` or `folder` is filled in.
+`prices` or `folder` is filled in. Built-in checks are not handed what takes most of the memory
+of a span (attributes, links, resource, scope, messages), users' own are: see `Evaluator.reads`.
 `MATCH` in its module is the condition if the config gives none; `FILES` names the
 settings that may be a path, `LIBRARIES` the packages that decide with it.
 

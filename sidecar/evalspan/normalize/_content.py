@@ -115,7 +115,7 @@ def fill(
     for place, (row, asked, answered) in enumerate(sides):
         if row not in derived and _quick(row, asked, answered, bool(agents[row]), changes):
             continue
-        if len(taken) < len(changes):  # most batches have no such span
+        if len(taken) == len(_MESSAGES):  # many batches have no span that needs the others
             taken |= {n: _list(columns, n, rows) for n in (*_READ, "finish_reasons")}
         more = derived.get(row, {})
         given = {name: values[place] or more.get(name) for name, values in taken.items()}

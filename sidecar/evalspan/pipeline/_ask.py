@@ -115,15 +115,19 @@ def _too_little(side: ReadSide, now: datetime) -> list[str]:
     notes = []
     for check, item in side.checks(now):
         missing = detect.need(side.verdicts(check, item, now), side.detect_settings)
-        wanted = [f"{missing.rows} more verdicts"] if missing.rows else []
+        wanted = [_more_verdicts(missing.rows)] if missing.rows else []
         if missing.baseline:
-            wanted.append(f"{missing.baseline} more verdicts in the pinned baseline")
+            wanted.append(f"{_more_verdicts(missing.baseline)} in the pinned baseline")
         if missing.history:
             wanted.append(f"{_days_and_hours(missing.history)} more history")
         if wanted:
             name = f"{check}/{item}" if item else check
             notes.append(f"{name}: too little to compare: {', '.join(wanted)}")
     return notes
+
+
+def _more_verdicts(count: int) -> str:
+    return f"{count} more verdict{'' if count == 1 else 's'}"
 
 
 def _days_and_hours(span: timedelta) -> str:

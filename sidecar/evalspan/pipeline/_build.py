@@ -68,15 +68,18 @@ def mistakes_of_checks(settings: Settings) -> list[SettingError]:
 def settler_of(
     settings: Settings,
     earlier: pa.Table | None,
+    done: int = 0,
     messages: Messages | None = None,
     unread: Collection[str] = (),
 ) -> settle.Settler:
-    """Return the settler; `earlier` is SETTLED from before the log that will be replayed.
+    """Return the settler; `earlier` is SETTLED as written so far, `done` its last segment.
 
     `unread`: the columns that nobody reads of a settled span.
     """
     messages = messages or Messages(normalize.messages_from_events)
-    return settle.Settler(settings.settle, settings.dimensions, messages, earlier, unread=unread)
+    return settle.Settler(
+        settings.settle, settings.dimensions, messages, earlier, done, unread=unread
+    )
 
 
 def metrics_of(settings: Settings) -> metrics.Metrics:
@@ -162,7 +165,7 @@ def write_side_of(
     return WriteSide(
         settings.log_folder,
         tables,
-        lambda earlier: settler_of(settings, earlier, messages, unread),
+        lambda earlier, done: settler_of(settings, earlier, done, messages, unread),
         evaluator,
         dimensions=dimensions,
         cost_usd=evaluator.prices.cost,

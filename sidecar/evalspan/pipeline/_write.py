@@ -67,7 +67,7 @@ class WriteSide:
         self,
         log_folder: Path,
         tables: store.Store,
-        settler: Callable[[pa.Table | None], settle.Settler],
+        settler: Callable[[pa.Table | None, int], settle.Settler],
         evaluator: evaluate.Evaluator,
         *,
         dimensions: Sequence[str],
@@ -108,7 +108,7 @@ class WriteSide:
         self._next = 0
         self._in_hand: _Taken | None = None
         self._new_settler = settler
-        self._settler = settler(None)
+        self._settler = settler(None, 0)
         self._begun = False
         there = wal.segments(log_folder)
         self._begin(next(iter(there), None))
@@ -118,7 +118,8 @@ class WriteSide:
     def _begin(self, first: wal.Segment | None) -> None:
         """Recover what was before the first segment, as soon as there is one."""
         if not self._begun and first is not None:
-            self._settler = self._new_settler(self._recover(first))
+            written = (self._tables.committed(t, first.log_id) for t in (SETTLED, LEDGER))
+            self._settler = self._new_settler(self._recover(first), max(written))
             self._begun = True
 
     def _recover(self, first: wal.Segment) -> pa.Table | None:

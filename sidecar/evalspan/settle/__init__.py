@@ -117,6 +117,7 @@ class Settler:
         dimensions: Mapping[str, Dimension],
         messages: Messages,
         earlier: pa.Table | None = None,
+        done: int = 0,
         *,
         unread: Collection[str] = (),
     ) -> None:
@@ -125,9 +126,11 @@ class Settler:
         `messages` turns EVENTS into columns of SPANS, see `_content.fill`.
         `earlier` is SETTLED as written so far, the segments to be pushed again
         included: a late span continues the count of attempts, and what has settled
-        is settled at the same segment again. `unread`: those of NOT_NEEDED that nobody
-        reads of a settled span; they take no memory while it waits. Raises ConfigError
-        for a dimension that has the name of a column.
+        is settled at the same segment again. `done` is the last segment whose settlement
+        is written: up to it exactly those traces settle that `earlier` names, since no
+        other one could be written any more, whatever the settings are now. `unread`:
+        those of NOT_NEEDED that nobody reads of a settled span; they take no memory
+        while it waits. Raises ConfigError for a dimension that has the name of a column.
         """
         if taken := {*model.SPANS.schema.names, *_ADDED} & set(dimensions):
             msg = f"dimensions: {min(taken)!r} is a column of the spans already; take another name"
@@ -148,6 +151,7 @@ class Settler:
         self._memory = Memory(settings.max_remembered_traces, kept)
         self._most = Most(settings.max_spans, settings.max_waiting_mib << 20)
         self._now_us = 0
+        self._done = done
         self._before: dict[int, dict[str, Reason]] = {}
         if earlier is not None:
             self._recall(earlier)
@@ -165,7 +169,9 @@ class Settler:
         self._waiting.add(self._slim(with_own(spans, self._dimensions)))
         self._records.add(pl.DataFrame(pl.from_arrow(events)))
         self._memory.expire(self._now_us - max_age_us)
-        ripe = self._waiting.ripe(self._now_us, idle_us, max_age_us, self._most)
+        ripe = []
+        if segment > self._done:
+            ripe = self._waiting.ripe(self._now_us, idle_us, max_age_us, self._most)
         known = {trace.trace_id for trace in ripe}
         before = self._before.pop(segment, {})
         again = self._waiting.again({t: why for t, why in before.items() if t not in known})
@@ -181,6 +187,13 @@ class Settler:
             else:
                 spans = spans.drop_columns(name)
         return spans
+
+    def _blank(self, spans: pl.DataFrame) -> pl.DataFrame:
+        """Let go of what log records have filled in of columns that nobody reads."""
+        hidden = [name for name in self._unread if name in self._columns]
+        return spans.with_columns(
+            pl.when(pl.col(name).is_not_null()).then(pl.lit("")).alias(name) for name in hidden
+        )
 
     def flush(self, closed_time_us: int, segment: int) -> Settlement:
         """Settle everything that waits, with reason `shutdown`."""
@@ -229,7 +242,8 @@ class Settler:
         settled = _settled(ripe, attempts, done, tree.trace, spans.height)
         for trace_id, attempt in attempts.items():
             self._memory.note(trace_id, attempt, segment)
-        self._memory.keep(new, self._now_us)
+        kept = self._blank(new) if records is not None else new
+        self._memory.keep(kept, self._now_us, old)
         new, old = new.drop(self._hidden), old.drop(self._hidden)
         return Settlement(new, old, _stamp(settled, self._now_us, segment), gone)
 

@@ -15,6 +15,7 @@ class _Batch:
     settled_us: int
     spans: pl.DataFrame
     size_bytes: int
+    oldest_segment: int
 
 
 class Memory:
@@ -67,9 +68,15 @@ class Memory:
         for oldest in list(islice(self._attempts, max(0, len(self._attempts) - self._max_traces))):
             del self._attempts[oldest]
 
-    def keep(self, spans: pl.DataFrame, settled_us: int) -> None:
-        """Keep the evaluated spans of a settlement."""
-        batch = _Batch(settled_us, spans, int(spans.estimated_size()))
+    def keep(self, spans: pl.DataFrame, settled_us: int, context: pl.DataFrame) -> None:
+        """Keep the evaluated spans of a settlement.
+
+        What was decided about them was decided beside their `context`, so that a restart
+        begins where that came.
+        """
+        segments = pl.concat([spans["segment"], context["segment"]])
+        oldest = int(segments.to_numpy().min(initial=spans["segment"][0]))
+        batch = _Batch(settled_us, spans, int(spans.estimated_size()), oldest)
         self._batches.append(batch)
         self._spans += spans.height
         self._bytes += batch.size_bytes
@@ -99,6 +106,5 @@ class Memory:
 
     @property
     def oldest_segment(self) -> int | None:
-        """Return the lowest segment of a kept span; None if none is kept."""
-        lowest = [b.spans["segment"].min() for b in self._batches]
-        return min((int(s) for s in lowest if isinstance(s, int)), default=None)
+        """Return the first segment that what is kept came of; None if nothing is kept."""
+        return min((batch.oldest_segment for batch in self._batches), default=None)
