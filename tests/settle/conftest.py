@@ -1,6 +1,8 @@
 """A tiny builder of SPANS and EVENTS for the tests of this folder."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +10,8 @@ import pyarrow as pa
 import pytest
 
 from evalspan import model
+from evalspan.decode import decode
+from evalspan.normalize import Normalized, normalize
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 START_US = int(START.timestamp() * 1_000_000)
@@ -69,6 +73,36 @@ def table(contract: model.Table, rows: list[Row]) -> pa.Table:
     assert all(set(row) <= set(names) for row in rows)
     full = [{name: row.get(name) for name in names} for row in rows]
     return pa.Table.from_pylist(full, schema=contract.schema)
+
+
+CAPTURES = Path(__file__).parents[1] / "golden" / "captures"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A record of the log."""
+
+    payload: bytes
+    kind: str
+    time_unix_ns: int = 1_800_000_000_000_000_000
+    offset: int = 0
+
+
+def rows_of(name: str, segment: int = 1) -> Normalized:
+    """The rows of a captured request, and of the log records that came beside it."""
+    requests = [Request((CAPTURES / f"{name}.binpb").read_bytes(), "traces")]
+    logs = CAPTURES / f"{name}.logs.binpb"
+    if logs.exists():
+        requests.append(Request(logs.read_bytes(), "logs"))
+    return normalize(decode(requests, segment))
+
+
+@pytest.fixture(scope="session")
+def captures() -> SimpleNamespace:
+    """`names` of the captured requests; `rows_of`: name, segment → rows."""
+    names = sorted(str(f.relative_to(CAPTURES)) for f in CAPTURES.rglob("*.binpb"))
+    whole = [n.removesuffix(".binpb") for n in names if not n.endswith(".logs.binpb")]
+    return SimpleNamespace(names=whole, rows_of=rows_of)
 
 
 @pytest.fixture(scope="session")

@@ -1,32 +1,16 @@
 """What real instrumentors sent, decoded and normalized: calls are counted once, logs are joined."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-from evalspan.decode import decode
-from evalspan.normalize import messages_from_events, normalize
+from evalspan.normalize import messages_from_events
 from evalspan.settle import Settler, SettleSettings
 
-CAPTURES = Path(__file__).parents[1] / "golden" / "captures"
 
-
-@dataclass(frozen=True)
-class Request:
-    payload: bytes
-    kind: str
-    time_unix_ns: int = 1_800_000_000_000_000_000
-    offset: int = 0
-
-
-def settled(name: str) -> pl.DataFrame:
-    requests = [Request((CAPTURES / f"{name}.binpb").read_bytes(), "traces")]
-    logs = CAPTURES / f"{name}.logs.binpb"
-    if logs.exists():
-        requests.append(Request(logs.read_bytes(), "logs"))
-    rows = normalize(decode(requests, 1))
+def settled(captures: SimpleNamespace, name: str) -> pl.DataFrame:
+    rows = captures.rows_of(name)
     settler = Settler(SettleSettings(), {}, messages_from_events)
     settler.push(rows.spans, rows.events, 1, 1)
     return settler.flush(2, 1).spans
@@ -46,13 +30,15 @@ def settled(name: str) -> pl.DataFrame:
         ("anthropic-sdk-native/anthropic_chat", 1, 1),
     ],
 )
-def test_a_call_counts_once_however_many_report_it(capture: str, reports: int, calls: int) -> None:
-    llm = settled(capture).filter(pl.col("role") == "llm")
+def test_a_call_counts_once_however_many_report_it(
+    captures: SimpleNamespace, capture: str, reports: int, calls: int
+) -> None:
+    llm = settled(captures, capture).filter(pl.col("role") == "llm")
     assert (llm.height, llm["counts"].sum()) == (reports, calls)
 
 
-def test_the_instrumentors_span_counts_and_not_the_sdks_own() -> None:
-    llm = settled("otel-genai-span/anthropic_chat").filter(pl.col("role") == "llm")
+def test_the_instrumentors_span_counts_and_not_the_sdks_own(captures: SimpleNamespace) -> None:
+    llm = settled(captures, "otel-genai-span/anthropic_chat").filter(pl.col("role") == "llm")
     counted = llm.filter("counts")
     assert counted["scope_name"].to_list() != ["com.anthropic.sdk.python"]
     assert counted["output_text"].null_count() == 0
@@ -61,7 +47,7 @@ def test_the_instrumentors_span_counts_and_not_the_sdks_own() -> None:
 @pytest.mark.parametrize(
     "capture", ["otel-openai-v2-legacy-events/chat", "otel-openai-v2-latest-event/chat"]
 )
-def test_content_that_came_as_log_records_is_there(capture: str) -> None:
-    (call,) = settled(capture).filter(pl.col("role") == "llm").to_dicts()
+def test_content_that_came_as_log_records_is_there(captures: SimpleNamespace, capture: str) -> None:
+    (call,) = settled(captures, capture).filter(pl.col("role") == "llm").to_dicts()
     assert call["input_text"]
     assert call["output_text"]

@@ -1,9 +1,6 @@
 """What nobody reads of a settled span is let go when it comes, and nothing else changes."""
 
 import json
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -14,8 +11,7 @@ from hypothesis import strategies as st
 
 from evalspan import model
 from evalspan.config import Dimension
-from evalspan.decode import decode
-from evalspan.normalize import Normalized, messages_from_events, normalize
+from evalspan.normalize import messages_from_events
 from evalspan.settle import NOT_NEEDED, Settlement, Settler, SettleSettings
 
 DIMENSIONS = {
@@ -23,32 +19,8 @@ DIMENSIONS = {
     "user": Dimension(attribute="enduser.id"),
     "model": Dimension(column="request_model"),
 }
-CAPTURES = Path(__file__).parents[1] / "golden" / "captures"
 NO_EVENTS: pa.Table = model.EVENTS.empty()
 RESOURCE = json.dumps({"attributes": [{"key": "customer", "value": {"stringValue": "host's"}}]})
-
-
-@dataclass(frozen=True)
-class Request:
-    payload: bytes
-    kind: str
-    time_unix_ns: int = 1_800_000_000_000_000_000
-    offset: int = 0
-
-
-@cache
-def captured() -> list[Normalized]:
-    """Read every request that was captured, each a segment, with its log records."""
-    files = sorted(f for f in CAPTURES.rglob("*.binpb") if not f.name.endswith(".logs.binpb"))
-    assert len(files) > 50
-    found = []
-    for number, file in enumerate(files):
-        requests = [Request(file.read_bytes(), "traces")]
-        logs = file.with_suffix(".logs.binpb")
-        if logs.exists():
-            requests.append(Request(logs.read_bytes(), "logs"))
-        found.append(normalize(decode(requests, number)))
-    return found
 
 
 def settler(unread: tuple[str, ...], **given_settings: object) -> Settler:
@@ -65,9 +37,11 @@ def assert_same_but_for(unread: tuple[str, ...], slim: Settlement, whole: Settle
 
 
 @pytest.mark.parametrize("unread", [NOT_NEEDED, ("attributes",), ("input_messages", "resource")])
-def test_real_requests_settle_the_same(unread: tuple[str, ...]) -> None:
+def test_real_requests_settle_the_same(captures: SimpleNamespace, unread: tuple[str, ...]) -> None:
+    assert len(captures.names) > 50
     slim, whole = settler(unread), settler(())
-    for number, rows in enumerate(captured()):
+    for number, name in enumerate(captures.names):
+        rows = captures.rows_of(name, number)
         for each in (slim, whole):
             each.push(rows.spans, rows.events, number, number)
     assert_same_but_for(unread, slim.flush(999, 999), whole.flush(999, 999))

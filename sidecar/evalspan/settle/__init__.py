@@ -138,12 +138,13 @@ class Settler:
         self._settings = settings
         self._dimensions = dict(dimensions)
         read = {d.column for d in dimensions.values()}
-        self._unread = [name for name in NOT_NEEDED if name in unread and name not in read]
-        gone = {*self._unread} - {*_PRESENCE}
-        self._columns = [name for name in model.SPANS.schema.names if name not in gone]
+        unread = [name for name in NOT_NEEDED if name in unread and name not in read]
+        self._blanked = [name for name in unread if name in _PRESENCE]
+        self._dropped = [name for name in unread if name not in _PRESENCE]
+        self._columns = [name for name in model.SPANS.schema.names if name not in self._dropped]
         attributes = [name for name, d in dimensions.items() if d.attribute is not None]
         self._own = [named(n) for n in attributes for named in (own_name, resource_name)]
-        self._hidden = [*self._own, *(name for name in self._unread if name not in gone)]
+        self._hidden = [*self._own, *self._blanked]
         self._messages = messages
         self._waiting = Waiting()
         self._records = Records()
@@ -179,20 +180,17 @@ class Settler:
 
     def _slim(self, spans: pa.Table) -> pa.Table:
         """Let go of what nobody reads; of `_PRESENCE`, what they say."""
-        for name in self._unread:
-            if name in self._columns:
-                there = spans.column(name).is_valid()
-                nothing = pc.if_else(there, "", pa.scalar(None, pa.string()))
-                spans = spans.set_column(spans.schema.get_field_index(name), name, nothing)
-            else:
-                spans = spans.drop_columns(name)
-        return spans
+        for name in self._blanked:
+            there = spans.column(name).is_valid()
+            nothing = pc.if_else(there, "", pa.scalar(None, pa.string()))
+            spans = spans.set_column(spans.schema.get_field_index(name), name, nothing)
+        return spans.drop_columns(self._dropped)
 
     def _blank(self, spans: pl.DataFrame) -> pl.DataFrame:
         """Let go of what log records have filled in of columns that nobody reads."""
-        hidden = [name for name in self._unread if name in self._columns]
         return spans.with_columns(
-            pl.when(pl.col(name).is_not_null()).then(pl.lit("")).alias(name) for name in hidden
+            pl.when(pl.col(name).is_not_null()).then(pl.lit("")).alias(name)
+            for name in self._blanked
         )
 
     def flush(self, closed_time_us: int, segment: int) -> Settlement:
@@ -277,8 +275,7 @@ class Settler:
         return numbers.alias("attempt")
 
     def _empty(self) -> pl.DataFrame:
-        spans = pl.DataFrame(pl.from_arrow(model.SPANS.empty())).select(self._columns)
-        spans = spans.drop(name for name in self._hidden if name in self._unread)
+        spans = pl.DataFrame(pl.from_arrow(model.SPANS.empty())).drop(self._dropped, self._blanked)
         return spans.with_columns(
             *(pl.lit(None, pl.String).alias(name) for name in self._dimensions),
             attempt=pl.lit(None, pl.Int32),

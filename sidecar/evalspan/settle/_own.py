@@ -98,7 +98,7 @@ def _promoted(spans: pa.Table, key: str) -> pl.Series:
     """Return the value of an attribute that fills a column word for word."""
     by_column: dict[str, list[str]] = {}
     for text in spans.column("promoted").unique().drop_null().to_pylist():
-        for part in text.split(";"):
+        for part in text.split(";") if f"={key}" in text else ():
             column, _, source = part.partition("=")
             if source == key and column in spans.schema.names:
                 by_column.setdefault(column, []).append(text)
